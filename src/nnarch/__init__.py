@@ -1,0 +1,99 @@
+"""nnarch: train and explore neural-network architectures in PyTorch from one YAML file.
+
+The command line's words, from Python: `build` a plain `nn.Module`, `train` it into a run
+directory, `evaluate` that, `load` it to predict; `register` a component of your own. Importing
+this package is instant: torch comes with the first call.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnarch.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nnarch.predictor import Predictor
+    from nnarch.rundir import RunDir
+
+__version__ = "0.1.0"
+__all__ = ["build", "evaluate", "load", "register", "train"]
+
+ConfigLike = str | Path | Sequence[str | Path] | Mapping[str, Any]
+
+
+def build(config: ConfigLike, **changes: Any) -> "nn.Module":
+    """The untrained network that a config describes, a plain `nn.Module`.
+
+    Args:
+        config: path of a YAML file, several to be merged, or a mapping.
+        changes: values laid over it, as in `epochs=3` or `**{"optimizer.lr": 0.1}`.
+
+    >>> import torch
+    >>> model = build({"data": "synthetic", "model": {"widths": [20]}})
+    >>> model(torch.randn(1, 10)).shape
+    torch.Size([1, 1])
+    """
+    from nnarch import config as configs
+    from nnarch import experiment
+
+    return experiment.prepare(configs.load(config, changes=changes)).training.network
+
+
+def train(
+    config: ConfigLike,
+    *,
+    runs_dir: str | Path = "runs",
+    each: Callable[[Any], object] | None = None,
+    **changes: Any,
+) -> "RunDir":
+    """Train the network of a config into a new run directory, and return that.
+
+    Args:
+        config: path of a YAML file, several to be merged, or a mapping.
+        runs_dir: where the run directory goes.
+        each: called with the record of every epoch.
+        changes: values laid over the config, as in `epochs=3`.
+
+    Raises: nnarch.errors.NnarchError, whose subclasses say what kind of fault it is.
+    """
+    from nnarch import config as configs
+    from nnarch import experiment
+
+    ready = experiment.prepare(configs.load(config, changes=changes))
+    run = experiment.start(ready, Path(runs_dir), ["nnarch.train"])
+    for record in experiment.train(ready, run):
+        if each:
+            each(record)
+    return run
+
+
+def evaluate(
+    run: "RunDir | str | Path",
+    split: str = "test",
+    *,
+    data: str | Path | None = None,
+    metrics: Sequence[str] = (),
+    runs_dir: str | Path = "runs",
+) -> dict[str, float]:
+    """Loss and metrics of a trained network, by name.
+
+    Args:
+        run: a run, its directory, or what the command line takes for one (`@last`).
+        split: `train`, `val` or `test` rows of its own data.
+        data: a CSV file to measure instead.
+        metrics: more of them than the run was trained with.
+    """
+    from nnarch import rundir, trained
+
+    found = rundir.find(str(run), Path(runs_dir))
+    measured = trained.evaluate_run(found, split, Path(data) if data else None, metrics)
+    return {"loss": measured.loss, **measured.metrics}
+
+
+def load(run: "RunDir | str | Path", *, runs_dir: str | Path = "runs") -> "Predictor":
+    """The trained network of a run: `.predict(table)`, and `.network`, a plain `nn.Module`."""
+    from nnarch import rundir, trained
+
+    return trained.load(rundir.find(str(run), Path(runs_dir)))

@@ -1,0 +1,256 @@
+"""The command line: one short function a command, which parses, calls one job and shows.
+
+Only what a command needs is imported, inside it, so that help is instant. Standard output
+carries data alone; `main` turns every fault into one line and the exit code of its kind.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnarch.errors import NnarchError, UsageError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train and explore neural-network architectures in PyTorch from one YAML file.",
+)
+
+ConfigWords = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CONFIG... [KEY=VALUE]...",
+        help="YAML files, merged left to right (- is standard input), then what to change.",
+    ),
+]
+RunWord = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A path, a name's unique beginning, @last or @best:val_loss."
+    ),
+]
+RunsDir = Annotated[Path, typer.Option(help="Where run directories are.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file with components of your own."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def nnarch(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from nnarch import __version__
+
+        print(f"nnarch {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    config: ConfigWords,
+    runs_dir: RunsDir = Path("runs"),
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train one network into a new run directory, and print its path."""
+    from nnarch import config as configs
+    from nnarch import console
+
+    files, overrides = _words(config)
+    _import(plugin)
+    loaded = configs.load(files, overrides)
+
+    from nnarch import experiment, interrupts, provenance
+    from nnarch import files as disk
+
+    ready = experiment.prepare(loaded)
+    with interrupts.noted() as stop:
+        run = experiment.start(ready, runs_dir, provenance.command_line(), overrides)
+        if not quiet:
+            console.opening(ready.sentences)
+        with console.progress(ready.config.epochs, quiet) as show:
+            for record in experiment.train(ready, run, stop):
+                show(record)
+    about = run.about
+    if not quiet:
+        console.summary(str(run), about)
+    print(disk.to_json({"run": str(run), **about}) if as_json else run)
+
+
+@app.command(name="eval")
+def evaluate(
+    run: RunWord,
+    split: Annotated[str, typer.Option(help="The rows to measure: train, val or test.")] = "test",
+    data: Annotated[
+        Path | None, typer.Option(help="A CSV file to measure instead, with the same columns.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="More metrics, such as f1,roc_auc.")] = "",
+    runs_dir: RunsDir = Path("runs"),
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a trained network: the loss, the task's metrics, and which classes it confuses."""
+    from nnarch import rundir
+
+    if split not in ("train", "val", "test"):
+        raise UsageError(f"--split: got {split!r}; expected train, val or test")
+    found = rundir.find(run, runs_dir)
+    found.about  # noqa: B018 (a damaged one is told before torch is imported)
+    _import(plugin)
+    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+
+    from nnarch import console, trained
+    from nnarch import files as disk
+    from nnarch.metrics import confusion
+
+    measured = trained.evaluate_run(found, split, data, wanted)
+    figures = {"loss": measured.loss, **measured.metrics}
+    task, rows = measured.result.task, len(measured.result.target)
+    table = confusion(measured.result) if task.classes else None
+    if as_json:
+        answer = {"run": str(found), "split": None if data else split, "rows": rows, **figures}
+        if table:
+            answer |= {"classes": task.classes, "confusion": table}
+        print(disk.to_json(answer))
+        return
+    if not quiet:
+        console.say(f"{found}: {data or split} rows: {rows:,}")
+        if table:
+            console.confusion(task.classes, table)
+    for name, value in figures.items():
+        print(f"{name} {value:.6g}")
+
+
+@app.command()
+def components(
+    kind: Annotated[str | None, typer.Argument(help="Such as model or optimizer.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Such as mlp or adamw.")] = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List what a config may name: kinds, their members, or one member's options."""
+    from nnarch import describe
+    from nnarch import files as disk
+
+    _import(plugin)
+    listed = describe.components(kind, name)
+    if as_json:
+        print(disk.to_json(listed, indent=1))
+    else:
+        print(describe.as_text(listed))
+
+
+@app.command()
+def schema(plugin: Plugins = None, debug: Debug = False) -> None:
+    """Print the JSON Schema of a config, for editors to complete and check it with."""
+    from nnarch import describe
+    from nnarch import files as disk
+
+    _import(plugin)
+    print(disk.to_json(describe.schema(), indent=1))
+
+
+def main() -> None:
+    """Run the command line; every ending is an exit code, and no fault of a user a traceback."""
+    _use_utf8()
+    code = _run(lambda: app(standalone_mode=False))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has had enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run(command: Callable[[], Any]) -> int:
+    debug = "--debug" in sys.argv
+    try:
+        code = command()
+    except NnarchError as error:
+        if debug:
+            raise
+        for line in error.lines:
+            _say(f"error: {line}")
+        return error.exit_code
+    except (_ClickError, typer.Exit) as error:
+        message = getattr(error, "format_message", str)()
+        if message:
+            _say(f"error: {' '.join(message.split())}")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        return 0
+    except (MemoryError, RuntimeError) as error:
+        if debug or "out of memory" not in str(error).lower() and not isinstance(error, MemoryError):
+            return _bug(error, debug)
+        _say("error: out of memory; try a smaller batch_size, fewer rows or a smaller model")
+        return 7
+    except Exception as error:
+        return _bug(error, debug)
+    return code if isinstance(code, int) else 0
+
+
+# typer keeps its own copy of click or takes the one installed; its root is found through this.
+_ClickError: type[Exception] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+
+def _bug(error: Exception, debug: bool) -> int:
+    """A fault of ours: one line, and the traceback in a file that it names."""
+    import tempfile
+    import traceback
+
+    if debug:
+        raise error
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="nnarch-error-", suffix=".log", delete=False
+    ) as file:
+        file.write(" ".join(sys.argv) + "\n\n")
+        traceback.print_exception(error, file=file)
+    cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    _say(f"error: a bug in nnarch: {cause}; the traceback is in {file.name}")
+    return 1
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _use_utf8() -> None:
+    """Any name of a file or class can be printed, whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _words(words: list[str]) -> tuple[list[str], list[str]]:
+    """Config files and overrides, told apart by the equals sign unless such a file exists."""
+    files = [word for word in words if "=" not in word or Path(word).is_file()]
+    overrides = [word for word in words if word not in files]
+    if not files:
+        raise UsageError("missing a CONFIG file before the overrides")
+    return files, overrides
+
+
+def _import(plugins: list[Path] | None) -> None:
+    if plugins:
+        from nnarch import plugins as plugin_files
+
+        plugin_files.load(plugins)

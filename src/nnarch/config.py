@@ -1,0 +1,178 @@
+"""A config: what a user's files and overrides say, checked and complete.
+
+Files are merged left to right and `key=value` overrides after them, all read by the same strict
+loader. Then everything is checked at once, before torch is imported and before anything is
+written, so that a mistake costs a second and is answered with all of its kind. What comes out
+is `Config`, frozen, with every default filled in; `to_yaml` of it is a file that means the same.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path as File
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from nnarch import space, yamlfile
+from nnarch.errors import ConfigError, UsageError
+from nnarch.options import Count, Named
+from nnarch.sections import Average, Clip, EarlyStopping, Section
+from nnarch.tree import Tree
+from nnarch.validate import Fault, Path, dotted, fill
+
+NAME = r"^[A-Za-z0-9_.][A-Za-z0-9._-]{0,79}$"
+Name = Annotated[
+    str,
+    Field(
+        pattern=NAME,
+        json_schema_extra={
+            "expected": "at most 80 of the letters A-Z and a-z, digits, '.', '_' and '-', "
+            "the first not '-'"
+        },
+    ),
+]
+Device = Annotated[
+    str,
+    Field(
+        pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$",
+        json_schema_extra={"expected": "auto, cpu, cuda, cuda:N or mps"},
+    ),
+]
+Spec = dict[str, Any]  # {name: ..., options}, filled
+
+
+class Config(Section):
+    """What one run is made from. Component keys hold `{name: ..., options}`, filled."""
+
+    name: Name = Field("run", description="What the run directory is called after.")
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
+        0, description="Seed of initial weights, batch order and dropout."
+    )
+    device: Device = Field("auto", description="Where to compute; auto takes a GPU if there is one.")
+    threads: Count | Literal["auto"] = Field(
+        "auto", description="CPU threads; auto takes one where the network is small."
+    )
+    data: Annotated[Spec, Named("data")] = Field(description="Where the rows come from.")
+    model: Annotated[Spec, Named("model")] = Field({"name": "mlp"}, description="The network.")
+    loss: Annotated[Spec | None, Named("loss")] = Field(
+        None, description="What training minimises; the task's usual one unless given."
+    )
+    optimizer: Annotated[Spec, Named("optimizer")] = Field(
+        {"name": "adamw"}, description="How the weights follow the gradient."
+    )
+    schedule: Annotated[Spec, Named("schedule")] = Field(
+        {"name": "constant"}, description="How the learning rate moves over the epochs."
+    )
+    epochs: Count = Field(100, description="How often the training rows are gone through.")
+    batch_size: Count | Literal["all"] = Field(32, description="Rows a step.")
+    precision: Literal["float32", "bf16", "float64"] = Field(
+        "float32", description="Numbers to compute in; bf16 keeps the weights in float32."
+    )
+    clip: Clip | None = Field(None, description="Bounds on the gradient.")
+    average: Average | None = Field(None, description="Moving average of the weights (EMA).")
+    metrics: Annotated[list[Spec] | None, Named("metric", many=True)] = Field(
+        None, description="What is measured each epoch; the task's usual ones unless given."
+    )
+    monitor: Annotated[str, Field(pattern=r"^val_\w+$")] = Field(
+        "val_loss", description="What chooses the best epoch: val_loss, or val_ and a metric."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="When to end before the last epoch."
+    )
+
+    _text: str = PrivateAttr("")
+    _place: Callable[[Path], str] = PrivateAttr(lambda path: "config")
+
+    @property
+    def text(self) -> str:
+        """The files as they were given."""
+        return self._text
+
+    def fault(self, path: Path, message: str) -> ConfigError:
+        """An error about the value at `path`, with its place in the files."""
+        return ConfigError(f"{self._place(path)}: {dotted(path)}: {message}")
+
+    def to_yaml(self) -> str:
+        """The complete config as YAML that `load` reads back equal."""
+        return yamlfile.dump(self.model_dump())
+
+
+def load(
+    files: Sequence[str | File] | str | File | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+) -> Config:
+    """The config that `files` and `overrides` mean.
+
+    Args:
+        files: paths merged left to right (`-` is standard input), or the config as a mapping.
+        overrides: `key=value` strings, their values read as YAML, laid over the files in order.
+        changes: the same as a mapping from dotted keys to values.
+
+    Raises: ConfigError with every fault, a line each: place, key, what was given and expected.
+
+    >>> config = load({"data": "synthetic"}, ["optimizer.lr=1e-2", "model.widths=[8, 8]"])
+    >>> config.optimizer["name"], config.optimizer["lr"], config.model["widths"]
+    ('adamw', 0.01, [8, 8])
+    """
+    layers, text = _read(files)
+    tree = Tree()
+    for value, place in layers:
+        tree.merge(value, place)
+    given = [(*_parse(override), "command line") for override in overrides]
+    given += [(key, value, "argument") for key, value in (changes or {}).items()]
+    faults = [fault for change in given for fault in _change(tree, *change)]
+    faults += [Fault(path, _LEFT_OPEN) for path in space.open_values(tree.value)]
+    filled, found = fill(Config, tree.value)
+    known = {fault.path for fault in faults}
+    faults += [fault for fault in found if not any(fault.path[: len(p)] == p for p in known)]
+    if faults:
+        raise ConfigError(f"{tree.place(path)}: {dotted(path)}: {text}" for path, text in faults)
+    config = Config.model_validate_json(json.dumps(filled))
+    config._text, config._place = text, tree.place
+    return config
+
+
+_LEFT_OPEN = "is left open; expected one value, in the file or as an override"
+
+
+def _read(
+    files: Sequence[str | File] | str | File | Mapping[str, Any],
+) -> tuple[list[tuple[Mapping[str, Any], Callable[[Path], str]]], str]:
+    if isinstance(files, Mapping):
+        return [(files, lambda path: "config")], yamlfile.dump(dict(files))
+    texts, layers = [], []
+    for file in [files] if isinstance(files, str | File) else files:
+        if File(file).is_dir():
+            raise ConfigError(
+                f"{file}: is a directory; expected a config file"
+                + (f" such as {file}/resolved.yaml" if (File(file) / "run.json").exists() else "")
+            )
+        text = sys.stdin.buffer.read(yamlfile.MAX_BYTES + 1) if file == "-" else None
+        source = "<stdin>" if file == "-" else str(file)
+        document = yamlfile.read(File(file)) if text is None else yamlfile.parse(text, source)
+        layers.append((document.value, document.where))
+        texts.append(document.text)
+    return layers, "---\n".join(texts)
+
+
+def _parse(override: str) -> tuple[str, Any]:
+    """The key and the value of a `key=value`."""
+    key, equals, text = override.partition("=")
+    if not key or not equals:
+        raise UsageError(f"got {override!r}; expected key=value, such as optimizer.lr=1e-3")
+    return key, yamlfile.parse_value(text, f"command line: {key}")
+
+
+def _change(tree: Tree, key: str, value: Any, place: str) -> list[Fault]:
+    """Lay a value over the tree at a dotted key."""
+    parts = [part for part in re.split(r"\.|\[|\]\.?", key) if part]
+    path: Path = tuple(int(part) if part.isdigit() else part for part in parts)
+    try:
+        tree.set(path, value, lambda _: place)
+    except (KeyError, IndexError, TypeError):
+        tree.note(path, place)
+        return [Fault(path, f"there is no such place: {dotted(path[:-1])} holds no {path[-1]!r}")]
+    return []

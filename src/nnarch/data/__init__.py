@@ -1,0 +1,5 @@
+"""Data: the sources that a config may name, and what becomes of their rows before training."""
+
+from nnarch.data import csv, sklearn, synthetic
+
+__all__ = ["csv", "sklearn", "synthetic"]

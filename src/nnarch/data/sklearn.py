@@ -1,0 +1,47 @@
+"""The small real data sets that come with scikit-learn, for trying a network on real rows.
+
+Only those that lie in its package: nothing is ever fetched. The features are in their own
+units (scikit-learn would scale those of `diabetes`), since scaling is fitted on training rows.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from nnarch.data.table import Table
+from nnarch.lazy import LazyModule
+from nnarch.registry import sources
+
+if TYPE_CHECKING:
+    import torch
+    from sklearn import datasets
+else:
+    datasets = LazyModule("sklearn.datasets")
+    torch = LazyModule("torch")
+
+Dataset = Literal["breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine"]
+
+CLASSES = {
+    "breast_cancer": "diagnosis",
+    "digits": "digit",
+    "iris": "species",
+    "wine": "cultivar",
+}
+
+
+@sources.register
+def sklearn(*, dataset: Dataset) -> Table:
+    """A small real data set that comes with scikit-learn.
+
+    Options:
+        dataset: `breast_cancer`, `digits`, `iris` and `wine` have classes, `diabetes` has one
+            number to predict, `linnerud` three.
+    """
+    options = {"scaled": False} if dataset == "diabetes" else {}
+    bunch = getattr(datasets, f"load_{dataset}")(**options)
+    inputs = torch.from_numpy(bunch.data).to(torch.float64).contiguous()
+    names = tuple(map(str, bunch.feature_names))
+    if dataset in CLASSES:
+        labels = [str(bunch.target_names[index]) for index in bunch.target]
+        return Table(inputs, names, labels, (CLASSES[dataset],))
+    target = torch.from_numpy(bunch.target).to(torch.float64).reshape(len(inputs), -1).contiguous()
+    columns = tuple(bunch.target_names) if dataset == "linnerud" else ("progression",)
+    return Table(inputs, names, target, columns)

@@ -1,0 +1,128 @@
+"""What is to be learnt from a table: numbers, one of two classes, or one of several."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from nnarch.data.table import Table
+from nnarch.errors import DataError
+from nnarch.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = LazyModule("torch")
+
+TaskKind = Literal["regression", "binary", "multiclass"]
+REGRESSION: tuple[TaskKind, ...] = ("regression",)
+BINARY: tuple[TaskKind, ...] = ("binary",)
+CLASSIFICATION: tuple[TaskKind, ...] = ("binary", "multiclass")
+MOST_CLASSES = 20  # a target of whole numbers with more distinct values is a quantity
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network has to predict for a row.
+
+    Attributes:
+        targets: names of the target columns.
+        classes: the labels in the user's own words, by index; empty for regression.
+        counts: training rows of each class; empty for regression.
+    """
+
+    kind: TaskKind
+    targets: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.classes:
+            return f"regression of {', '.join(self.targets)}"
+        shown = ", ".join(self.classes[:6]) + (", …" if len(self.classes) > 6 else "")
+        return f"{self.kind} classification of {self.targets[0]} into {len(self.classes)}: {shown}"
+
+
+def infer(table: Table, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Task:
+    """The task that the target, the config's word and its loss make together.
+
+    Args:
+        wanted: `auto` or a kind of task.
+        fitting: the kinds that the config's loss is for, or None where it names no loss.
+
+    Raises: DataError where the target cannot be learnt so.
+    """
+    name = ", ".join(table.target_names)
+    numeric = not isinstance(table.target, list)
+    if wanted == "auto" and fitting == REGRESSION and numeric:
+        wanted = "regression"
+    if wanted == "regression" or (wanted == "auto" and _is_quantity(table, fitting)):
+        if not numeric:
+            raise DataError(
+                f"data: the target {name!r} holds words ({_shown(labels(table))}); a regression "
+                "expects numbers"
+            )
+        return Task("regression", table.target_names)
+    if len(table.target_names) > 1:
+        raise DataError(f"data: {len(table.target_names)} targets ({name}) can only be numbers")
+    classes = _in_order(set(labels(table)))
+    if len(classes) < 2:
+        raise DataError(f"data: the target {name!r} has one class ({_shown(classes)}) only")
+    if wanted == "binary" and len(classes) != 2:
+        raise DataError(
+            f"data: the target {name!r} has {len(classes)} classes ({_shown(classes)}); a binary "
+            "task expects 2"
+        )
+    kind = wanted if wanted != "auto" else "binary" if len(classes) == 2 else "multiclass"
+    return Task("binary" if kind == "binary" else "multiclass", table.target_names, classes)
+
+
+def _is_quantity(table: Table, fitting: tuple[TaskKind, ...] | None) -> bool:
+    """Whether a target whose task nobody named is a number rather than a class."""
+    if isinstance(table.target, list) or table.target is None:
+        return False
+    if fitting is not None and "regression" not in fitting:
+        return False
+    if table.target.shape[1] > 1 or not bool((table.target == table.target.round()).all()):
+        return True
+    return len(table.target.unique()) > min(MOST_CLASSES, len(table) // 2)
+
+
+def labels(table: Table) -> list[str]:
+    """The target as class labels: whole numbers without a decimal point."""
+    assert table.target is not None
+    if isinstance(table.target, list):
+        return table.target
+    return [f"{value:.0f}" if value == round(value) else repr(value)
+            for value in table.target[:, 0].tolist()]
+
+
+def encode(table: Table, task: Task) -> "torch.Tensor":
+    """The target as training wants it: (N,) int64 class indices, or (N, T) float64.
+
+    Raises: DataError where a label is none of the task's classes.
+    """
+    if not task.classes:
+        assert table.target is not None
+        if isinstance(table.target, list):
+            raise DataError(f"data: the target holds words; expected numbers for {task}")
+        return table.target
+    index = {label: i for i, label in enumerate(task.classes)}
+    found = labels(table)
+    if unknown := sorted(set(found) - index.keys()):
+        raise DataError(
+            f"data: the network was not trained on the class {unknown[0]!r}; it knows "
+            + _shown(task.classes)
+        )
+    return torch.tensor([index[label] for label in found], dtype=torch.int64)
+
+
+def _in_order(names: set[str]) -> tuple[str, ...]:
+    """Numbers by size, words by alphabet."""
+    try:
+        return tuple(sorted(names, key=float))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def _shown(names: "list[str] | tuple[str, ...]") -> str:
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct[:6]) + (", …" if len(distinct) > 6 else "")

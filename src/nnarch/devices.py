@@ -1,0 +1,67 @@
+"""Where a run computes: the device, the threads, and torch's global switches.
+
+What torch keeps for the whole process (threads, random state, deterministic algorithms) is set
+for the length of a run and put back after it, so that a caller's own program is not changed.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+
+from nnarch.errors import MachineError
+
+# Below this many operations a step, handing work to a second thread costs more than it saves.
+SMALL_STEP = 30e6
+
+
+def available() -> list[str]:
+    """The devices of this machine, by the names that a config gives them."""
+    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def choose(name: str) -> torch.device:
+    """The device that `name` means; `auto` takes a GPU where there is one.
+
+    Raises: MachineError, with the devices that are there, where this one is not.
+    """
+    devices = available()
+    if name == "auto":
+        name = devices[1] if len(devices) > 1 else "cpu"
+    if name == "cuda":
+        name = "cuda:0"
+    if name not in devices:
+        raise MachineError(f"device: {name} is not on this machine; it has {', '.join(devices)}")
+    return torch.device(name)
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(wanted: int | str, step_flops: float) -> int:
+    """How many threads to compute with; `auto` looks at the operations of one step."""
+    if isinstance(wanted, int):
+        return min(wanted, cores())
+    return 1 if step_flops < SMALL_STEP else cores()
+
+
+@contextlib.contextmanager
+def computing(device: torch.device, count: int) -> Iterator[None]:
+    """Compute with `count` threads and bit for bit the same every time, then put all back."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.set_num_threads(count)
+        if gpus:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            if gpus:
+                torch.use_deterministic_algorithms(before[1])

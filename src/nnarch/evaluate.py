@@ -1,0 +1,73 @@
+"""What a network makes of rows: its predictions, and how good they are, in the user's units."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnarch.data.dataset import Rows
+from nnarch.data.preprocess import Standardize
+from nnarch.data.task import Task
+from nnarch.losses import Loss
+from nnarch.metrics import Result
+from nnarch.registry import metrics
+
+CHUNK = 8192  # rows at once: large enough to fill the cores, small enough for any memory
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss and metrics of some rows, and the predictions that they were taken from."""
+
+    loss: float
+    metrics: Mapping[str, float]
+    result: Result
+
+
+def outputs(network: nn.Module, inputs: Tensor) -> Tensor:
+    """What `network` puts out for `inputs` (N, F) in evaluation mode, as (N, O) without gradient.
+
+    The network is left in the mode that it was in.
+    """
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        made = torch.cat([network(chunk) for chunk in inputs.split(CHUNK)])
+    network.train(training)
+    return made
+
+
+def evaluate(
+    network: nn.Module,
+    loss: Loss,
+    rows: Rows,
+    target: Standardize,
+    task: Task,
+    wanted: Sequence[Mapping[str, Any]],
+) -> Evaluation:
+    """Measure `network` on `rows`.
+
+    Args:
+        rows: in the network's units, where the network is.
+        target: what the target was scaled by.
+        wanted: metrics as filled components.
+    """
+    made = outputs(network, rows.inputs)
+    made = made.to(rows.target.dtype if rows.target.is_floating_point() else torch.float32)
+    measured = loss.values(made, rows.target).double().mean(0)
+    predicted, truth = loss.predict(made), rows.target
+    if not task.classes:
+        predicted, truth = (target.inverse(numbers.cpu()) for numbers in (predicted, truth))
+    result = Result(task, truth, predicted)
+    return Evaluation(
+        in_units(loss, measured, target.scale),
+        {spec["name"]: metrics.build(spec, result) for spec in wanted},
+        result,
+    )
+
+
+def in_units(loss: Loss, values: Tensor, scale: Tensor) -> float:
+    """The mean of per-target losses (T,), or of one loss (), in the target's own units."""
+    return float(loss.in_units(values.double().cpu(), scale).mean())

@@ -1,0 +1,125 @@
+"""From a list of layers to a network.
+
+The list is first followed on the meta device, where nothing is allocated: what the shapes say
+(`in_features`) is written out, and a network's size is known before its memory is. Then the
+modules are made in order, from torch's random numbers as they come, just as a hand-written
+`nn.Sequential` would make them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nnarch.models.layers import Layer, Layers
+from nnarch.registry import activations, initializations, models
+
+INFERRED = {"Linear": "in_features", "BatchNorm1d": "num_features", "LayerNorm": "normalized_shape"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network costs: numbers to learn, and floating-point operations for one sample."""
+
+    parameters: int
+    flops: int
+
+
+def make(spec: Mapping[str, Any], shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:
+    """The network that a filled `model` describes, its weights begun from `seed`.
+
+    Args:
+        shape: of one sample, without the batch.
+        outputs: how many numbers to predict for it.
+    """
+    torch.manual_seed(seed)
+    described = models.build(spec, shape, outputs)
+    if not isinstance(described, Layers):
+        return described
+    network = build(explicit(described.items, shape, outputs))
+    initialize(network, described.initialization)
+    return network
+
+
+def size(spec: Mapping[str, Any], shape: tuple[int, ...], outputs: int) -> Size:
+    """What `make` would make, counted on the meta device: nothing is allocated."""
+    with torch.device("meta"):
+        described = models.build(spec, shape, outputs)
+        if isinstance(described, Layers):
+            described = build(explicit(described.items, shape, outputs))
+        parameters = sum(parameter.numel() for parameter in described.parameters())
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            described.eval()(torch.empty(1, *shape))
+    return Size(parameters, counter.get_total_flops())
+
+
+class Residual(nn.Sequential):
+    """x + f(x), for the layers f (He et al. 2016)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input + super().forward(input)
+
+
+def explicit(items: Sequence[Layer], shape: tuple[int, ...], outputs: int) -> list[Layer]:
+    """`items` with every argument that a sample of `shape` and `outputs` decide written out.
+
+    >>> explicit([{"Linear": {"out_features": 20}}, "relu"], (10,), 1)
+    [{'Linear': {'in_features': 10, 'out_features': 20}}, 'relu']
+    """
+    return _follow(items, shape, outputs)[0]
+
+
+def _follow(
+    items: Sequence[Layer], shape: tuple[int, ...], outputs: int
+) -> tuple[list[Layer], tuple[int, ...]]:
+    written: list[Layer] = []
+    for item in items:
+        name, arguments = _parts(item)
+        if name == "residual":
+            inner, after = _follow(arguments, shape, outputs)
+            assert after == shape, f"a residual of {shape} and {after}"
+            written.append({name: inner})
+            continue
+        if name in INFERRED:
+            arguments = {INFERRED[name]: shape[-1], **arguments}
+        if arguments.get("out_features") == "out":
+            arguments["out_features"] = outputs
+        written.append({name: arguments} if arguments else name)
+        with torch.device("meta"):
+            shape = tuple(_module(written[-1])(torch.empty(2, *shape)).shape[1:])
+    return written, shape
+
+
+def build(items: Sequence[Layer]) -> nn.Sequential:
+    """The modules of a list whose arguments are all explicit, in order."""
+    return nn.Sequential(*map(_module, items))
+
+
+def initialize(network: nn.Module, rule: Mapping[str, Any]) -> None:
+    """Begin every weight of two or more dimensions by `rule`, and biases at zero."""
+    if rule["name"] == "default":
+        return
+    for name, parameter in network.named_parameters():
+        if parameter.dim() >= 2:
+            initializations.build(rule, parameter)
+        elif name.rsplit(".", 1)[-1] == "bias":
+            nn.init.zeros_(parameter)
+
+
+def _module(item: Layer) -> nn.Module:
+    name, arguments = _parts(item)
+    if name == "residual":
+        return Residual(*map(_module, arguments))
+    if name[0].isupper():
+        return getattr(nn, name)(**arguments)
+    return activations.build({"name": name, **arguments})
+
+
+def _parts(item: Layer) -> tuple[str, Any]:
+    if isinstance(item, str):
+        return item, {}
+    ((name, arguments),) = item.items()
+    return name, dict(arguments) if isinstance(arguments, Mapping) else arguments

@@ -1,0 +1,71 @@
+"""Components of the user's own, in Python files that the command line names.
+
+Only `--plugin FILE` (or an import in the user's own program) runs such a file; a name in a
+config, a checkpoint or a run directory never does. What a run was made with is recorded in its
+directory, source and all, and has to be named again to open it.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnarch.errors import ConfigError
+from nnarch.registry import REGISTRIES
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A file of components, as it was when it was used."""
+
+    path: Path
+    source: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.source).hexdigest()
+
+
+def load(paths: Sequence[Path]) -> None:
+    """Import each file, which registers what it decorates.
+
+    Raises: ConfigError with the file and the cause in one line.
+    """
+    for path in paths:
+        name = f"nnarch_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+        if name in sys.modules:
+            continue
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such plugin file")
+        found = importlib.util.spec_from_file_location(name, path)
+        if found is None or found.loader is None:
+            raise ConfigError(f"{path}: expected a plugin to be a Python file, named *.py")
+        module = importlib.util.module_from_spec(found)
+        sys.modules[name] = module
+        try:
+            found.loader.exec_module(module)
+            for plugin in _components():
+                _ = plugin.schema
+        except Exception as error:
+            del sys.modules[name]
+            cause = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ConfigError(f"{path}: the plugin does not import: {cause}") from error
+
+
+def loaded() -> list[Plugin]:
+    """The files that components which are not nnarch's own come from."""
+    files = {inspect.getsourcefile(component.builder) for component in _components()}
+    paths = sorted(Path(file) for file in files if file and Path(file).is_file())
+    return [Plugin(path, path.read_bytes()) for path in paths]
+
+
+def _components():
+    return [
+        component
+        for registry in REGISTRIES.values()
+        for component in registry.registered()
+        if not component.builder.__module__.startswith("nnarch.")
+    ]

@@ -1,0 +1,86 @@
+"""A trained network as its user sees it: rows in their own units in, answers in theirs out.
+
+The network and the preprocessing it was trained under travel as one module, so that nothing
+has to be scaled or decoded by hand, and nothing can be scaled twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nnarch.data.preprocess import Preprocess
+from nnarch.data.task import Task
+from nnarch.errors import DataError
+from nnarch.evaluate import outputs
+from nnarch.losses import Loss
+
+
+class Predictor(nn.Module):
+    """A network with its preprocessing.
+
+    Attributes:
+        network: the plain PyTorch module; it takes standardised inputs.
+        task: what it predicts.
+        input_names: the columns it expects, in this order where they have no names.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocess: Preprocess,
+        loss: Loss,
+        task: Task,
+        input_names: Sequence[str],
+    ):
+        super().__init__()
+        self.network, self.preprocess = network, preprocess
+        self.loss, self.task, self.input_names = loss, task, tuple(input_names)
+        self.eval()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(N, F) raw rows to (N, T) numbers in the target's units, or (N, K) probabilities."""
+        weight = next(self.network.parameters())
+        made = outputs(self.network, self.preprocess.inputs(rows.cpu()).to(weight))
+        predicted = self.loss.predict(made)
+        return predicted if self.task.classes else self.preprocess.target.inverse(predicted.cpu())
+
+    def predict(self, table: Any) -> np.ndarray:
+        """What the network says of each row of `table`.
+
+        Args:
+            table: a data frame or a mapping of columns, matched by name, or an array (N, F).
+
+        Returns: (N,) class labels, or numbers (N,), or (N, T) where there are several targets.
+
+        Raises: DataError where a column is missing or is not numeric.
+        """
+        made = self(self._rows(table))
+        if self.task.classes:
+            return np.array(self.task.classes)[made.argmax(1).cpu().numpy()]
+        return made.numpy()[:, 0] if made.shape[1] == 1 else made.numpy()
+
+    def predict_proba(self, table: Any) -> np.ndarray:
+        """The probability of each class, (N, K), in the order of `task.classes`."""
+        if not self.task.classes:
+            raise DataError("predict_proba: a regression has no classes")
+        return self(self._rows(table)).cpu().numpy()
+
+    def _rows(self, table: Any) -> Tensor:
+        names = list(table) if isinstance(table, Mapping) else getattr(table, "columns", None)
+        if names is None:
+            rows = torch.as_tensor(table, dtype=torch.float64)
+        else:
+            if missing := [name for name in self.input_names if name not in list(names)]:
+                raise DataError(f"the table lacks the column {missing[0]!r}; it has {list(names)}")
+            columns = [np.asarray(table[name], dtype=np.float64) for name in self.input_names]
+            rows = torch.from_numpy(np.stack(columns, axis=1))
+        if rows.dim() != 2 or rows.shape[1] != len(self.input_names):
+            raise DataError(
+                f"got rows of shape {tuple(rows.shape)}; expected (rows, {len(self.input_names)})"
+            )
+        if not rows.isfinite().all():
+            raise DataError("the table holds values that are not finite numbers")
+        return rows

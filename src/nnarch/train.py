@@ -1,0 +1,257 @@
+"""The training loop.
+
+`train` yields a record an epoch and touches no file, clock or terminal, so that its caller is in
+charge: one writes, one draws, one ends a poor run by not asking for the next record. Everything
+that a run carries from epoch to epoch is in `Training`; every epoch begins from seeds that can
+be computed, so nothing else has to be kept to go on where it ended.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from nnarch.data.dataset import Rows
+from nnarch.errors import Diverged
+from nnarch.evaluate import Evaluation, in_units
+from nnarch.losses import Loss
+from nnarch.schedules import Schedule
+from nnarch.sections import Clip, EarlyStopping
+from nnarch.seeds import derive
+
+
+@dataclass(frozen=True)
+class Record:
+    """One epoch: losses and metrics in the target's own units, the learning rate of its end."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    metrics: Mapping[str, float]  # of the validation rows
+    lr: float
+    improved: bool  # whether it is the best epoch so far
+
+    def monitored(self, name: str) -> float:
+        """The value of `val_loss`, or of `val_` and a metric."""
+        return self.val_loss if name == "val_loss" else self.metrics[name.removeprefix("val_")]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; the words are those of a config."""
+
+    seed: int
+    epochs: int
+    batch_size: int
+    precision: str
+    monitor: str
+    higher_is_better: bool
+    clip: Clip | None
+    early_stopping: EarlyStopping | None
+
+
+@dataclass
+class Training:
+    """What a run carries from one epoch to the next."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    average: AveragedModel | None
+    epoch: int = 0
+    best: float = math.inf  # of the monitored value, negated where higher is better
+    best_epoch: int = 0
+    reference: float = math.inf  # what an improvement that early stopping counts must beat
+    waited: int = 0  # epochs since such an improvement
+    base_lrs: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+
+    @property
+    def model(self) -> nn.Module:
+        """The network to be judged and kept: the averaged one where there is one."""
+        return self.average.module if self.average else self.network
+
+    def state(self) -> dict[str, Any]:
+        """All of it as tensors and plain numbers."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "average": self.average.state_dict() if self.average else None,
+            "epoch": self.epoch,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "reference": self.reference,
+            "waited": self.waited,
+        }
+
+
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights of `network`."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+def train(
+    training: Training,
+    loss: Loss,
+    rows: Rows,
+    scale: Tensor,
+    evaluate: Callable[[nn.Module], Evaluation],
+    settings: Settings,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[Record]:
+    """Train in place, yielding a `Record` after every epoch.
+
+    Args:
+        rows: training rows, where the network is.
+        scale: what the target was divided by, (T,).
+        evaluate: measures a network on the validation rows.
+        interrupted: asked before every batch; once true, the epoch is left unfinished and
+            nothing more is yielded.
+
+    Raises: Diverged where a loss or a weight is not finite; the epoch and batch are named.
+    """
+    while training.epoch < settings.epochs and not _has_waited(training, settings):
+        losses = _epoch(training, loss, rows, settings, interrupted)
+        if losses is None:
+            return
+        training.epoch += 1
+        _check_finite(training, losses)
+        evaluation = evaluate(training.model)
+        if not math.isfinite(evaluation.loss):
+            raise _diverged(f"the validation loss of epoch {training.epoch} is {evaluation.loss}")
+        yield _record(training, settings, in_units(loss, losses.mean(0), scale), evaluation)
+
+
+def batch_sizes(rows: int, size: int) -> list[int]:
+    """How an epoch is cut: a single row left over joins the batch before it.
+
+    Batch normalisation cannot tell the deviation of one row.
+
+    >>> batch_sizes(10, 4), batch_sizes(9, 4)
+    ([4, 4, 2], [4, 5])
+    """
+    sizes = [size] * (rows // size) + ([rows % size] if rows % size else [])
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [size + 1]
+    return sizes
+
+
+def order(rows: int, seed: int, epoch: int) -> Tensor:
+    """The order in which epoch `epoch` (from 1) goes through the rows; the same on any device."""
+    generator = torch.Generator().manual_seed(derive(seed, "batches", epoch))
+    return torch.randperm(rows, generator=generator)
+
+
+def _epoch(
+    training: Training,
+    loss: Loss,
+    rows: Rows,
+    settings: Settings,
+    interrupted: Callable[[], bool],
+) -> Tensor | None:
+    """One pass over the rows. The loss of each batch as a share of the epoch's, (batches, T)."""
+    epoch = training.epoch + 1
+    torch.manual_seed(derive(settings.seed, "epoch", epoch))
+    training.network.train()
+    chosen = order(len(rows), settings.seed, epoch).to(rows.inputs.device)
+    sizes = batch_sizes(len(rows), settings.batch_size)
+    batches = zip(rows.inputs[chosen].split(sizes), rows.target[chosen].split(sizes), strict=True)
+    losses = []
+    for number, (inputs, target) in enumerate(batches, start=1):
+        if interrupted():
+            return None
+        _set_rate(training, epoch - 1 + (number - 1) / len(sizes))
+        losses.append(_step(training, loss, inputs, target, settings))
+        if training.average:
+            training.average.update_parameters(training.network)
+    weights = torch.tensor(sizes, dtype=torch.float64) * (len(sizes) / len(rows))
+    return torch.stack(losses).double().cpu() * weights.view(-1, *[1] * losses[0].dim())
+
+
+def _set_rate(training: Training, epoch: float) -> None:
+    factor = training.schedule(epoch)
+    for group, base in zip(training.optimizer.param_groups, training.base_lrs, strict=True):
+        group["lr"] = base * factor
+
+
+def _step(
+    training: Training, loss: Loss, inputs: Tensor, target: Tensor, settings: Settings
+) -> Tensor:
+    """Forward, backward, update. The batch's loss for each target, before the update."""
+    network, optimizer = training.network, training.optimizer
+    bf16 = settings.precision == "bf16"
+    seen: list[Tensor] = []
+
+    def closure() -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16) if bf16 else nullcontext():
+            made = network(inputs)
+        values = loss.values(made.float() if bf16 else made, target).mean(0)
+        mean = values.mean() if values.numel() > 1 else values.view(())
+        optimizer.zero_grad(set_to_none=True)
+        mean.backward()
+        _clip(network, settings.clip)
+        seen.append(values.detach())
+        return mean
+
+    optimizer.step(closure)  # pyright: ignore[reportArgumentType]
+    return seen[0]
+
+
+def _clip(network: nn.Module, clip: Clip | None) -> None:
+    if clip and clip.norm is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), clip.norm)
+    if clip and clip.value is not None:
+        nn.utils.clip_grad_value_(network.parameters(), clip.value)
+
+
+def _check_finite(training: Training, losses: Tensor) -> None:
+    bad = ~losses.isfinite().flatten(1).all(1) if losses.dim() > 1 else ~losses.isfinite()
+    if bad.any():
+        batch = int(bad.nonzero()[0]) + 1
+        value = float(losses[batch - 1].sum())
+        raise _diverged(f"the loss of epoch {training.epoch}, batch {batch} is {value}")
+    for name, weight in training.model.state_dict().items():
+        if not weight.isfinite().all():
+            raise _diverged(f"{name} is not finite after epoch {training.epoch}")
+
+
+def _diverged(what: str) -> Diverged:
+    return Diverged(f"training diverged: {what}; try a smaller optimizer.lr, or clip: {{norm: 1}}")
+
+
+def _record(
+    training: Training, settings: Settings, train_loss: float, evaluation: Evaluation
+) -> Record:
+    """Judge the epoch that has ended."""
+    record = Record(
+        training.epoch,
+        train_loss,
+        evaluation.loss,
+        evaluation.metrics,
+        training.optimizer.param_groups[0]["lr"],
+        improved=False,
+    )
+    value = record.monitored(settings.monitor)
+    value = -value if settings.higher_is_better else value
+    needed = settings.early_stopping.min_delta if settings.early_stopping else 0.0
+    training.waited += 1
+    if value < training.reference - needed:
+        training.reference, training.waited = value, 0
+    training.schedule.observe(value)
+    if not value < training.best:
+        return record
+    training.best, training.best_epoch = value, training.epoch
+    return Record(**{**vars(record), "improved": True})
+
+
+def _has_waited(training: Training, settings: Settings) -> bool:
+    stopping = settings.early_stopping
+    return stopping is not None and training.waited >= stopping.patience

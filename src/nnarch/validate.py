@@ -1,0 +1,240 @@
+"""From what a user wrote to what is meant: checked, completed, every fault found at once.
+
+`fill` takes a mapping as it was written and a schema (a pydantic model, be it of the config or
+of a component's options) and gives the mapping with every default filled in, or the faults, a
+sentence each with the path of the value that it is about. A config is JSON data, so pydantic
+checks it in its strict JSON mode: text is never taken for a number, nor `true` for 1. What
+would have been accepted is said in words made from the same schema; pydantic's own messages
+are left alone, since they quote the input at any length.
+"""
+
+import json
+import reprlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from nnarch.errors import ConfigError
+from nnarch.options import Named
+from nnarch.registry import REGISTRIES, suggestion
+
+Path = tuple[str | int, ...]
+
+
+class Fault(NamedTuple):
+    """What is wrong with the value at `path`."""
+
+    path: Path
+    message: str
+
+
+Filled = tuple[dict[str, Any], list[Fault]]
+
+
+def dotted(path: Path) -> str:
+    """A path as a user writes it.
+
+    >>> dotted(("model", "widths", 1))
+    'model.widths[1]'
+    """
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.removeprefix(".")
+
+
+def fill(schema: type[BaseModel], raw: Mapping[str, Any], at: Path = ()) -> Filled:
+    """`raw` with every default of `schema` filled in, and the faults; none, and it is good."""
+    values, faults = dict(raw), []
+    for name, field in schema.model_fields.items():
+        default = None if field.is_required() else field.get_default()
+        named = mark(field)
+        if named and (value := values.get(name, default)) is not None:
+            values[name], found = _fill_named(named, value, default, (*at, name))
+            faults += found
+    broken = {fault.path[len(at)] for fault in faults}
+    try:
+        checked = schema.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        found = _faults(schema, raw, error, at)
+        return {}, faults + [fault for fault in found if fault.path[len(at)] not in broken]
+    return checked.model_dump(), faults
+
+
+def fill_component(kind: str, spec: Any, at: Path, default: str | None = None) -> Filled:
+    """The `{name: ..., options}` that `spec` means; a bare name is short for `{name: ...}`."""
+    registry, key = REGISTRIES[kind], REGISTRIES[kind].kind.key
+    options = {key: spec} if isinstance(spec, str) else spec
+    accepted = f"expected the name of a {kind}: {', '.join(registry.names())}"
+    if not isinstance(options, Mapping):
+        return {}, [Fault(at, f"got {shortened(spec)}; {accepted}")]
+    name = options.get(key, default)
+    if not isinstance(name, str):
+        given = f"got {shortened(name)}" if key in options else "missing"
+        return {}, [Fault((*at, key), f"{given}; {accepted}")]
+    try:
+        component = registry.get(name)
+    except ConfigError as error:
+        return {}, [Fault(at if isinstance(spec, str) else (*at, key), str(error))]
+    filled, faults = fill(component.schema, {k: v for k, v in options.items() if k != key}, at)
+    return {key: name, **filled}, faults
+
+
+def mark(field: FieldInfo) -> Named | None:
+    """What kind of component an option names, if it does."""
+    return next((mark for mark in field.metadata if isinstance(mark, Named)), None)
+
+
+def _fill_named(named: Named, value: Any, default: Any, at: Path) -> tuple[Any, list[Fault]]:
+    if not named.many:
+        key = REGISTRIES[named.kind].kind.key
+        name = default.get(key) if isinstance(default, dict) else default
+        return fill_component(named.kind, value, at, name)
+    if not isinstance(value, list):
+        return [], [Fault(at, f"got {shortened(value)}; expected a list of {named.kind}s")]
+    filled = [fill_component(named.kind, spec, (*at, i)) for i, spec in enumerate(value)]
+    return [spec for spec, _ in filled], [fault for _, faults in filled for fault in faults]
+
+
+def _faults(
+    schema: type[BaseModel], raw: Mapping[str, Any], error: ValidationError, at: Path
+) -> list[Fault]:
+    """One fault for each value that pydantic found wanting, however many reasons it had."""
+    faults: dict[Path, Fault] = {}
+    for detail in error.errors(include_url=False, include_context=True, include_input=False):
+        location, kind = detail["loc"], detail["type"]
+        path = _existing(raw, location)
+        if kind == "missing":
+            path = location
+            message = f"missing; expected {expected(schema, path)}"
+        elif kind == "extra_forbidden":
+            known = _known_keys(schema, path[:-1])
+            message = f"unknown key; {suggestion(str(path[-1]), known)}"
+        elif kind == "value_error":
+            message = str(detail["ctx"]["error"])
+        else:
+            message = f"got {shortened(_at(raw, path))}; expected {expected(schema, path)}"
+        faults.setdefault(path, Fault((*at, *path), message))
+    return list(faults.values())
+
+
+def _existing(raw: Any, location: Path) -> Path:
+    """The part of pydantic's location that is a path in `raw`; the rest names union members."""
+    path: Path = ()
+    for key in location:
+        inside = isinstance(raw, dict) and key in raw
+        if not inside and not (isinstance(raw, list) and isinstance(key, int) and key < len(raw)):
+            break
+        raw, path = raw[key], (*path, key)
+    return path
+
+
+def _at(raw: Any, path: Path) -> Any:
+    for key in path:
+        raw = raw[key]
+    return raw
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
+
+
+def shortened(value: Any) -> str:
+    """A value as YAML would write it, on one line, cut where it is long.
+
+    >>> shortened(True), shortened(None), shortened("fast")
+    ('true', 'null', "'fast'")
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return _REPR.repr(value)
+
+
+@lru_cache(maxsize=64)
+def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of `schema`, made once."""
+    return schema.model_json_schema()
+
+
+def _fragment(schema: type[BaseModel], path: Path) -> dict[str, Any]:
+    """The part of the JSON Schema that speaks of the value at `path`."""
+    whole = json_schema(schema)
+    part = whole
+    for key in path:
+        part = _resolved(whole, part)
+        if isinstance(key, int):
+            inner = part.get("items")
+        else:
+            inner = part.get("properties", {}).get(key, part.get("additionalProperties"))
+        if not isinstance(inner, dict):
+            return part
+        part = inner
+    return _resolved(whole, part)
+
+
+def _resolved(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """`part` with a reference followed, and an optional value seen as the value."""
+    if "anyOf" in part:
+        present = [member for member in part["anyOf"] if member.get("type") != "null"]
+        if len(present) == 1 and "$ref" in present[0]:
+            part = {**part, **present[0]}
+    if "$ref" in part:
+        return whole["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    return part
+
+
+def _known_keys(schema: type[BaseModel], path: Path) -> list[str]:
+    return list(_fragment(schema, path).get("properties", {}))
+
+
+def expected(schema: type[BaseModel], path: Path) -> str:
+    """What `schema` accepts at `path`, in words."""
+    return in_words(_fragment(schema, path))
+
+
+def in_words(part: Mapping[str, Any]) -> str:
+    """What a fragment of JSON Schema accepts, in words.
+
+    >>> in_words({"type": "number", "exclusiveMinimum": 0})
+    'a number > 0'
+    >>> in_words({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]})
+    "an integer >= 1 or 'all'"
+    >>> in_words({"type": "array", "items": {"type": "number", "minimum": 0}})
+    'a list, each a number >= 0'
+    """
+    if words := part.get("expected"):
+        return words
+    if "anyOf" in part:
+        return " or ".join(in_words(member) for member in part["anyOf"])
+    if "const" in part or "enum" in part:
+        return " or ".join(repr(choice) for choice in part.get("enum", [part.get("const")]))
+    match part.get("type"):
+        case "number" | "integer" as kind:
+            return {"number": "a number", "integer": "an integer"}[kind] + _limits(part)
+        case "array":
+            each = part.get("items")
+            return "a list" + (f", each {in_words(each)}" if each else "") + _length(part)
+        case "object":
+            each = part.get("additionalProperties")
+            inner = f" to {in_words(each)}" if isinstance(each, dict) else ""
+            return "a mapping" + (f" of names{inner}" if inner else "")
+        case kind:
+            return {"boolean": "true or false", "string": "text", "null": "null"}.get(
+                kind or "", "a value"
+            )
+
+
+def _limits(part: Mapping[str, Any]) -> str:
+    if "minimum" in part and "maximum" in part:
+        return f" from {part['minimum']:,} to {part['maximum']:,}"
+    signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+    limits = [f"{sign} {part[key]:g}" for key, sign in signs.items() if key in part]
+    return f" {' and '.join(limits)}" if limits else ""
+
+
+def _length(part: Mapping[str, Any]) -> str:
+    least, most = part.get("minItems", 0), part.get("maxItems")
+    if least == most:
+        return f", {least} of them"
+    return ", at least one" if least == 1 else ""
