@@ -5,11 +5,9 @@ inputs: sections A (YAML text), B (meaning), D (run directories) and G (usage), 
 exit code, and nothing written.
 """
 
-import re
 from pathlib import Path
 
-import pytest
-from conftest import TINY, Command
+from conftest import Command
 
 BASE = "data: {source: synthetic, rows: 60, features: 3}\n"
 
@@ -51,12 +49,18 @@ YAML_TEXT = {
 }
 
 MEANING = {
-    "26 unknown key": (BASE + "epoch: 3\n", "bad.yaml:2: epoch: unknown key; did you mean 'epochs'?"),
+    "26 unknown key": (
+        BASE + "epoch: 3\n",
+        "bad.yaml:2: epoch: unknown key; did you mean 'epochs'?",
+    ),
     "26 unknown option": (
         BASE + "model:\n  width: [3]\n",
         "bad.yaml:3: model.width: unknown key; did you mean 'widths'?",
     ),
-    "26 option of another": (BASE + "optimizer: {name: adam, momentum: 0.9}\n", "optimizer.momentum"),
+    "26 option of another": (
+        BASE + "optimizer: {name: adam, momentum: 0.9}\n",
+        "optimizer.momentum",
+    ),
     "27 no data": ("epochs: 3\n", "data: missing; expected"),
     "28 unknown model": (
         BASE + "model: mpl\n",
@@ -67,7 +71,10 @@ MEANING = {
     "28 unknown source": ("data: syntetic\n", "did you mean 'synthetic'"),
     "29 lr zero": (BASE + "optimizer: {name: sgd, lr: 0}\n", "got 0; expected a number > 0"),
     "29 lr negative": (BASE + "optimizer: {name: sgd, lr: -1}\n", "got -1; expected a number > 0"),
-    "29 lr text": (BASE + "optimizer: {name: sgd, lr: fast}\n", "got 'fast'; expected a number > 0"),
+    "29 lr text": (
+        BASE + "optimizer: {name: sgd, lr: fast}\n",
+        "got 'fast'; expected a number > 0",
+    ),
     "30 epochs 0": (BASE + "epochs: 0\n", "got 0; expected an integer"),
     "30 epochs -1": (BASE + "epochs: -1\n", "got -1; expected an integer"),
     "30 epochs 1.5": (BASE + "epochs: 1.5\n", "got 1.5; expected an integer"),
@@ -104,20 +111,28 @@ MEANING = {
 }
 
 NEEDS_TORCH = {
-    "33 too many parameters": (BASE + "model: {widths: [1000000, 1000000]}\n", 3, "parameters need"),
+    "33 too many parameters": (
+        BASE + "model: {widths: [1000000, 1000000]}\n",
+        3,
+        "parameters need",
+    ),
     "38 regression loss, class labels": (
         "data: {source: sklearn, dataset: iris}\nloss: mse\n",
         4,
         "expects numbers",
     ),
     "38 class loss, numbers": (
-        BASE + "loss: cross_entropy\ndata: {source: synthetic}\n".split("\n")[0] + "\n",
+        BASE + ["loss: cross_entropy", "data: {source: synthetic}", ""][0] + "\n",
         4,
         "",
     ),
     "40 monitor": (BASE + "monitor: val_f1\n", 3, "bad.yaml:2: monitor: 'val_f1' is not measured"),
     "42 no such device": (BASE + "device: cuda:9\n", 7, "device: cuda:9 is not on this machine"),
-    "metric of another task": (BASE + "metrics: [f1]\n", 3, "bad.yaml:2: metrics[0]: f1 is not for"),
+    "metric of another task": (
+        BASE + "metrics: [f1]\n",
+        3,
+        "bad.yaml:2: metrics[0]: f1 is not for",
+    ),
     "batch normalisation of one row": (
         BASE + "batch_size: 1\nmodel: {normalization: batch}\n",
         3,

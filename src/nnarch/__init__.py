@@ -60,10 +60,11 @@ def train(
     """
     from nnarch import config as configs
     from nnarch import experiment
+    from nnarch import run as runs
 
     ready = experiment.prepare(configs.load(config, changes=changes))
-    run = experiment.start(ready, Path(runs_dir), ["nnarch.train"])
-    for record in experiment.train(ready, run):
+    run = runs.start(ready, Path(runs_dir), ["nnarch.train"])
+    for record in runs.train(ready, run):
         if each:
             each(record)
     return run

@@ -4,6 +4,7 @@ Only what a command needs is imported, inside it, so that help is instant. Stand
 carries data alone; `main` turns every fault into one line and the exit code of its kind.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -75,14 +76,15 @@ def train(
 
     from nnarch import experiment, interrupts, provenance
     from nnarch import files as disk
+    from nnarch import run as runs
 
     ready = experiment.prepare(loaded)
     with interrupts.noted() as stop:
-        run = experiment.start(ready, runs_dir, provenance.command_line(), overrides)
+        run = runs.start(ready, runs_dir, provenance.command_line(), overrides)
         if not quiet:
             console.opening(ready.sentences)
         with console.progress(ready.config.epochs, quiet) as show:
-            for record in experiment.train(ready, run, stop):
+            for record in runs.train(ready, run, stop):
                 show(record)
     about = run.about
     if not quiet:
@@ -187,29 +189,21 @@ def _run(command: Callable[[], Any]) -> int:
         for line in error.lines:
             _say(f"error: {line}")
         return error.exit_code
-    except (_ClickError, typer.Exit) as error:
-        message = getattr(error, "format_message", str)()
-        if message:
-            _say(f"error: {' '.join(message.split())}")
+    except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
         return 0
-    except (MemoryError, RuntimeError) as error:
-        if debug or "out of memory" not in str(error).lower() and not isinstance(error, MemoryError):
-            return _bug(error, debug)
-        _say("error: out of memory; try a smaller batch_size, fewer rows or a smaller model")
-        return 7
     except Exception as error:
+        if words := getattr(error, "format_message", None):  # click's, of whichever click it is
+            _say(f"error: {' '.join(words().split())}")
+            return 2
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            _say("error: out of memory; try a smaller batch_size, fewer rows or a smaller model")
+            return 7
         return _bug(error, debug)
     return code if isinstance(code, int) else 0
-
-
-# typer keeps its own copy of click or takes the one installed; its root is found through this.
-_ClickError: type[Exception] = next(
-    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
-)
 
 
 def _bug(error: Exception, debug: bool) -> int:
@@ -236,7 +230,7 @@ def _say(line: str) -> None:
 def _use_utf8() -> None:
     """Any name of a file or class can be printed, whatever the locale."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 

@@ -6,10 +6,12 @@ written, so that a mistake costs a second and is answered with all of its kind. 
 is `Config`, frozen, with every default filled in; `to_yaml` of it is a file that means the same.
 """
 
+import contextlib
 import json
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as File
 from typing import Annotated, Any, Literal
 
@@ -17,7 +19,8 @@ from pydantic import Field, PrivateAttr
 
 from nnarch import space, yamlfile
 from nnarch.errors import ConfigError, UsageError
-from nnarch.options import Count, Named
+from nnarch.options import Count, IsPath, Named
+from nnarch.registry import REGISTRIES
 from nnarch.sections import Average, Clip, EarlyStopping, Section
 from nnarch.tree import Tree
 from nnarch.validate import Fault, Path, dotted, fill
@@ -46,40 +49,47 @@ Spec = dict[str, Any]  # {name: ..., options}, filled
 class Config(Section):
     """What one run is made from. Component keys hold `{name: ..., options}`, filled."""
 
-    name: Name = Field("run", description="What the run directory is called after.")
+    name: Name = Field(default="run", description="What the run directory is called after.")
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
-        0, description="Seed of initial weights, batch order and dropout."
+        default=0, description="Seed of initial weights, batch order and dropout."
     )
-    device: Device = Field("auto", description="Where to compute; auto takes a GPU if there is one.")
+    device: Device = Field(
+        default="auto", description="Where to compute; auto takes a GPU if there is one."
+    )
     threads: Count | Literal["auto"] = Field(
-        "auto", description="CPU threads; auto takes one where the network is small."
+        default="auto", description="CPU threads; auto takes one where the network is small."
     )
     data: Annotated[Spec, Named("data")] = Field(description="Where the rows come from.")
-    model: Annotated[Spec, Named("model")] = Field({"name": "mlp"}, description="The network.")
+    model: Annotated[Spec, Named("model")] = Field(
+        default={"name": "mlp"}, description="The network."
+    )
     loss: Annotated[Spec | None, Named("loss")] = Field(
-        None, description="What training minimises; the task's usual one unless given."
+        default=None, description="What training minimises; the task's usual one unless given."
     )
     optimizer: Annotated[Spec, Named("optimizer")] = Field(
-        {"name": "adamw"}, description="How the weights follow the gradient."
+        default={"name": "adamw"}, description="How the weights follow the gradient."
     )
     schedule: Annotated[Spec, Named("schedule")] = Field(
-        {"name": "constant"}, description="How the learning rate moves over the epochs."
+        default={"name": "constant"}, description="How the learning rate moves over the epochs."
     )
-    epochs: Count = Field(100, description="How often the training rows are gone through.")
-    batch_size: Count | Literal["all"] = Field(32, description="Rows a step.")
+    epochs: Count = Field(default=100, description="How often the training rows are gone through.")
+    batch_size: Count | Literal["all"] = Field(default=32, description="Rows a step.")
     precision: Literal["float32", "bf16", "float64"] = Field(
-        "float32", description="Numbers to compute in; bf16 keeps the weights in float32."
+        default="float32", description="Numbers to compute in; bf16 keeps the weights in float32."
     )
-    clip: Clip | None = Field(None, description="Bounds on the gradient.")
-    average: Average | None = Field(None, description="Moving average of the weights (EMA).")
+    clip: Clip | None = Field(default=None, description="Bounds on the gradient.")
+    average: Average | None = Field(
+        default=None, description="Moving average of the weights (EMA)."
+    )
     metrics: Annotated[list[Spec] | None, Named("metric", many=True)] = Field(
-        None, description="What is measured each epoch; the task's usual ones unless given."
+        default=None, description="What is measured each epoch; the task's usual ones unless given."
     )
     monitor: Annotated[str, Field(pattern=r"^val_\w+$")] = Field(
-        "val_loss", description="What chooses the best epoch: val_loss, or val_ and a metric."
+        default="val_loss",
+        description="What chooses the best epoch: val_loss, or val_ and a metric.",
     )
     early_stopping: EarlyStopping | None = Field(
-        None, description="When to end before the last epoch."
+        default=None, description="When to end before the last epoch."
     )
 
     _text: str = PrivateAttr("")
@@ -93,6 +103,20 @@ class Config(Section):
     def fault(self, path: Path, message: str) -> ConfigError:
         """An error about the value at `path`, with its place in the files."""
         return ConfigError(f"{self._place(path)}: {dotted(path)}: {message}")
+
+    @contextlib.contextmanager
+    def locating(self, key: str) -> Iterator[None]:
+        """Give what a builder says of the component under `key` its place in the files."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(self._located(key, fault) for fault in error.faults) from error
+
+    def _located(self, key: str, fault: str) -> str:
+        path: Path = tuple(fault.partition(": ")[0].split("."))
+        if path[0] == key:
+            return f"{self._place(path)}: {fault}"
+        return f"{self._place((key,))}: {key}: {fault}"
 
     def to_yaml(self) -> str:
         """The complete config as YAML that `load` reads back equal."""
@@ -130,6 +154,7 @@ def load(
     faults += [fault for fault in found if not any(fault.path[: len(p)] == p for p in known)]
     if faults:
         raise ConfigError(f"{tree.place(path)}: {dotted(path)}: {text}" for path, text in faults)
+    filled["data"] = _with_whole_paths(filled["data"], files)
     config = Config.model_validate_json(json.dumps(filled))
     config._text, config._place = text, tree.place
     return config
@@ -144,7 +169,7 @@ def _read(
     if isinstance(files, Mapping):
         return [(files, lambda path: "config")], yamlfile.dump(dict(files))
     texts, layers = [], []
-    for file in [files] if isinstance(files, str | File) else files:
+    for file in _listed(files):
         if File(file).is_dir():
             raise ConfigError(
                 f"{file}: is a directory; expected a config file"
@@ -156,6 +181,28 @@ def _read(
         layers.append((document.value, document.where))
         texts.append(document.text)
     return layers, "---\n".join(texts)
+
+
+def _with_whole_paths(data: dict[str, Any], files: Any) -> dict[str, Any]:
+    """Paths of data as absolute ones, so that a run finds its data from anywhere.
+
+    A path is meant from the working directory, or from where the config stands.
+    """
+    fields = REGISTRIES["data"].get(data["source"]).schema.model_fields
+    named = [name for name, field in fields.items() if IsPath() in field.metadata]
+    homes = [File.cwd(), *(File(file).parent for file in _listed(files) if file != "-")]
+    found = {}
+    for name in named:
+        candidates = [home / File(data[name]).expanduser() for home in homes]
+        there = [path for path in candidates if path.exists()]
+        found[name] = os.path.abspath((there or candidates)[0])
+    return data | found
+
+
+def _listed(files: Any) -> list[str | File]:
+    if isinstance(files, Mapping):
+        return []
+    return [files] if isinstance(files, str | File) else list(files)
 
 
 def _parse(override: str) -> tuple[str, Any]:

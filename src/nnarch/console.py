@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nnarch.train import Record
+    from nnarch.training import Record
 
 LINES = 10  # how often a run speaks where nobody watches
 
@@ -36,7 +36,7 @@ def number(value: float | int | None) -> str:
     ('0.0001235', '1.235e+06', '0.5', '10,000')
     """
     if value is None:
-        return "–"
+        return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

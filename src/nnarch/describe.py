@@ -46,7 +46,9 @@ def components(kind: str | None = None, name: str | None = None) -> dict[str, An
     if kind is None:
         return {kind: registry.names() for kind, registry in REGISTRIES.items()}
     if kind not in REGISTRIES:
-        raise UsageError(f"no kind of component is called {kind!r}; {suggestion(kind, [*REGISTRIES])}")
+        raise UsageError(
+            f"no kind of component is called {kind!r}; {suggestion(kind, [*REGISTRIES])}"
+        )
     registry = REGISTRIES[kind]
     if name is None:
         return {component.name: component.summary for component in registry}
@@ -124,8 +126,7 @@ def _object(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, An
     described = {key: value for key, value in json_schema(model).items() if key != "title"}
     definitions |= described.pop("$defs", {})
     described["properties"] = {
-        name: _property(model, name, part)
-        for name, part in described.get("properties", {}).items()
+        name: _property(model, name, part) for name, part in described.get("properties", {}).items()
     }
     return described
 

@@ -13,7 +13,7 @@ import torch
 from nnarch.errors import MachineError
 
 # Below this many operations a step, handing work to a second thread costs more than it saves.
-SMALL_STEP = 30e6
+SMALL_STEP = 1e8
 
 
 def available() -> list[str]:

@@ -1,41 +1,31 @@
-"""One experiment: from a config to a trained network in a run directory.
+"""One experiment: a config made real, with nothing on disk yet.
 
-Compute and disk do not know each other; this is where they meet. `prepare` makes all that can
-fail for a reason of the user's: data, task, network, optimizer. Only then does `start` make a
-directory, and `train` goes through the epochs and keeps what they yield.
+`prepare` does all that can fail for a reason of the user's: the device, the data and its task,
+the network's size, the loss and metrics that fit it. What only the data can tell (the default
+loss, say) is filled into the config here, so that the config of a run is complete.
 """
 
 import os
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from nnarch import devices, plugins
-from nnarch.checkpoint import Checkpoint
+from nnarch import devices
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.dataset import Dataset, Rows
 from nnarch.data.task import Task
-from nnarch.errors import ConfigError, Interrupted, NnarchError
-from nnarch.evaluate import Evaluation, evaluate
-from nnarch.interrupts import Stop
+from nnarch.errors import ConfigError, DataError
+from nnarch.evaluation import Evaluation, evaluate, outputs
 from nnarch.losses import Loss
 from nnarch.metrics import DEFAULTS
 from nnarch.models import network as networks
 from nnarch.models.network import Size
-from nnarch.provenance import provenance
 from nnarch.registry import losses, metrics, optimizers, schedules, sources, suggestion
-from nnarch.rundir import RunDir
 from nnarch.schedules import with_warmup
-from nnarch.train import Record, Settings, Training, averaged
-from nnarch.train import train as train_epochs
+from nnarch.training import Settings, Training, averaged
 from nnarch.validate import fill_component
 
 DEFAULT_LOSS = {"regression": "mse", "binary": "bce_with_logits", "multiclass": "cross_entropy"}
@@ -55,6 +45,7 @@ class Experiment:
     device: torch.device
     threads: int
     rows: dict[str, Rows]
+    settings: Settings
     training: Training
 
     @property
@@ -66,13 +57,13 @@ class Experiment:
         """What a user should know before training: what was inferred, and what it will be."""
         rows = {name: len(part) for name, part in self.rows.items()}
         parts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
-        optimizer = self.config.optimizer
+        optimizer, rate = self.config.optimizer, self.training.base_lrs[0]
         cpu = f", {self.threads} thread{'s' * (self.threads > 1)}"
         said = [
             f"{self.task}",
             f"{sum(rows.values()):,} rows ({parts}), {len(self.dataset.input_names)} inputs",
             f"{self.config.model['name']} with {self.size.parameters:,} parameters, "
-            f"{optimizer['name']} with lr {optimizer['lr']:g}, on {self.device}"
+            f"{optimizer['name']} with lr {rate:g}, on {self.device}"
             + (cpu if self.device.type == "cpu" else ""),
         ]
         return said + [f"warning: {warning}" for warning in self.warnings]
@@ -91,7 +82,10 @@ class Experiment:
         if self.task.counts and max(self.task.counts) >= 100 * min(self.task.counts):
             share = max(self.task.counts) / sum(self.task.counts)
             said.append(f"classes are very unequal: always the commonest is right {share:.1%}")
-        if optimizers.get(config.optimizer["name"]).facts.get("closure") and config.batch_size != "all":
+        if (
+            optimizers.get(config.optimizer["name"]).facts.get("closure")
+            and config.batch_size != "all"
+        ):
             said.append(f"{config.optimizer['name']} expects batch_size: all")
         return said
 
@@ -116,209 +110,24 @@ def prepare(config: Config) -> Experiment:
     facts = losses.get(config.loss["name"]).facts if config.loss else {}
     if not facts.get("standardize", True):  # the loss needs the target's own numbers
         config = config.model_copy(update={"data": config.data | {"target_scaling": "none"}})
-    table = sources.build(config.data)
+    with config.locating("data"):
+        table = sources.build(config.data)
     dataset = datasets.make(table, config.data, facts.get("tasks"))
     config = _completed(config, dataset.task)
     assert config.loss is not None
-    try:
+    _check_sign(config, dataset)
+    with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
-    except ConfigError as error:
-        raise config.fault(("loss",), str(error)) from error
     size = _size(config, dataset, loss)
     dtype = DTYPES[config.precision]
-    with torch.random.fork_rng(devices=[]):
+    with config.locating("model"), torch.random.fork_rng(devices=[]):
         network = networks.make(config.model, dataset.shape, loss.outputs, config.seed)
+    _check_network(config, network, dataset, loss)
     network = network.to(device, dtype)
-    _check_batches(config, network, len(dataset.parts["train"]))
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
-    batch = min(_batch_size(config, dataset), len(rows["train"]))
-    threads = devices.threads(config.threads, 3.0 * size.flops * batch)
-    return Experiment(
-        config, dataset, loss, size, device, threads, rows, _training(config, network)
-    )
-
-
-def start(
-    experiment: Experiment, root: Path, command: Sequence[str], overrides: Sequence[str] = ()
-) -> RunDir:
-    """Make the run's directory below `root`, saying all that is known before training."""
-    config = experiment.config
-    run = RunDir.create(root, config.name, config.text, config.to_yaml())
-    used = plugins.loaded()
-    for plugin in used:
-        run.save_plugin(plugin.path.name, plugin.source)
-    run.write_about(
-        {
-            "status": "created",
-            **provenance(command),
-            "overrides": list(overrides),
-            "seed": config.seed,
-            "device": str(experiment.device),
-            "threads": experiment.threads,
-            "task": asdict(experiment.task),
-            "data": {
-                "fingerprint": experiment.dataset.fingerprint,
-                "rows": {name: len(part) for name, part in experiment.rows.items()},
-                "inputs": len(experiment.dataset.input_names),
-            },
-            "model": config.model["name"],
-            "loss": experiment.config.loss["name"] if experiment.config.loss else None,
-            "parameters": experiment.size.parameters,
-            "flops": experiment.size.flops,
-            "plugins": [{"path": str(p.path), "sha256": p.sha256} for p in used],
-            "started": _now(),
-        }
-    )
-    return run
-
-
-def train(experiment: Experiment, run: RunDir, stop: Stop | None = None) -> Iterator[Record]:
-    """Go through the epochs, keeping history and checkpoints in `run`, and measure the best.
-
-    Raises: Diverged, Interrupted or MachineError; `run` then says so, and keeps what it has.
-    """
-    stop = stop or Stop()
-    about = run.about
-    began = time.monotonic()
-    with run.lock():
-        run.write_about(about | {"status": "running"})
-        ending: dict[str, Any] = {"status": "failed", "exit_code": 1}
-        try:
-            with devices.computing(experiment.device, experiment.threads):
-                yield from _epochs(experiment, run, stop)
-                ending["results"] = _results(experiment, run)
-            ending |= {"status": "finished", "exit_code": 0}
-        except NnarchError as error:
-            ending["exit_code"] = error.exit_code
-            ending["status"] = _STATUS.get(type(error).__name__, "failed")
-            ending["error"] = error.lines[0]
-            run.log(f"error: {error.lines[0]}")
-            raise
-        finally:
-            seconds = round(time.monotonic() - began, 3)
-            run.write_about(about | ending | {"ended": _now(), "seconds": seconds})
-
-
-_STATUS = {"Diverged": "diverged", "Interrupted": "interrupted"}
-
-
-def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Iterator[Record]:
-    keeper = Keeper(experiment, run)
-    settings = _settings(experiment)
-    scale = experiment.dataset.preprocess.target.scale
-    measure = partial(experiment.evaluate, "val")
-    records = train_epochs(
-        experiment.training,
-        experiment.loss,
-        experiment.rows["train"],
-        scale,
-        lambda network: measure(network),
-        settings,
-        lambda: (stop.seconds_ago() or 0.0) > GRACE,
-    )
-    began = time.monotonic()
-    for record in records:
-        seconds, began = time.monotonic() - began, time.monotonic()
-        keeper.keep(record, seconds)
-        yield record
-        if stop.signal_number is not None:
-            break
-    keeper.save()
-    if stop.signal_number is not None:
-        raise Interrupted(
-            f"interrupted after epoch {keeper.saved_epoch}, which is saved in {run}",
-            stop.signal_number,
-        )
-
-
-class Keeper:
-    """Writes what an epoch leaves: a row of history always, checkpoints now and then."""
-
-    def __init__(self, experiment: Experiment, run: RunDir):
-        self._experiment, self._run = experiment, run
-        self._best: dict[str, torch.Tensor] | None = None  # not on disk yet
-        self._saved_at = time.monotonic()
-        self.saved_epoch = 0
-
-    def keep(self, record: Record, seconds: float) -> None:
-        row = {"epoch": record.epoch, "train_loss": record.train_loss, "val_loss": record.val_loss}
-        row |= {f"val_{name}": value for name, value in record.metrics.items()}
-        self._run.append_history(row | {"lr": record.lr, "seconds": round(seconds, 6)})
-        if record.improved:
-            weights = self._experiment.training.model.state_dict()
-            self._best = {name: value.detach().clone() for name, value in weights.items()}
-        if seconds >= SAVE_EVERY or time.monotonic() - self._saved_at >= SAVE_EVERY:
-            self.save()
-
-    def save(self) -> None:
-        """Bring the last epoch, and the best if it is new, to the disk."""
-        training = self._experiment.training
-        if training.epoch == self.saved_epoch:
-            return
-        if self._best is not None:
-            self._run.save_checkpoint(
-                "best", _checkpoint(self._experiment, training.best_epoch, self._best)
-            )
-            self._best = None
-        weights = training.model.state_dict()
-        last = _checkpoint(self._experiment, training.epoch, weights, training.state())
-        self._run.save_checkpoint("last", last)
-        self._saved_at, self.saved_epoch = time.monotonic(), training.epoch
-
-
-def _checkpoint(
-    experiment: Experiment,
-    epoch: int,
-    weights: dict[str, torch.Tensor],
-    state: dict[str, Any] | None = None,
-) -> Checkpoint:
-    scaling = experiment.dataset.preprocess.state_dict()
-    tensors = {f"network.{name}": value for name, value in weights.items()}
-    tensors |= {f"preprocess.{name}": value for name, value in scaling.items()}
-    config = experiment.config
-    meta = {
-        "epoch": epoch,
-        "inputs": list(experiment.dataset.input_names),
-        "shape": list(experiment.dataset.shape),
-        "task": asdict(experiment.task),
-        "model": config.model,
-        "loss": config.loss,
-        "metrics": config.metrics,
-        "precision": config.precision,
-        "plugins": [plugin.sha256 for plugin in plugins.loaded()],
-    }
-    return Checkpoint(tensors, meta, state)
-
-
-def _results(experiment: Experiment, run: RunDir) -> dict[str, Any]:
-    """The best epoch's figures, and its network's on the test rows; it is the network kept."""
-    training = experiment.training
-    if not training.best_epoch:  # the monitored metric was never a number
-        run.save_checkpoint(
-            "best", _checkpoint(experiment, training.epoch, training.model.state_dict())
-        )
-    saved = run.load_checkpoint("best")
-    weights = {
-        name.removeprefix("network."): value
-        for name, value in saved.tensors.items()
-        if name.startswith("network.")
-    }
-    training.model.load_state_dict(weights)
-    tested = experiment.evaluate("test")
-    epoch = saved.meta["epoch"]
-    row = next(row for row in run.history if row["epoch"] == epoch)
-    best = {key: value for key, value in row.items() if key not in ("epoch", "lr", "seconds")}
-    return {
-        "epochs": training.epoch,
-        "best_epoch": epoch,
-        "best": best,
-        "test": {"loss": tested.loss, **tested.metrics},
-        "higher": [
-            f"val_{spec['name']}"
-            for spec in experiment.config.metrics or []
-            if metrics.get(spec["name"]).facts["higher"]
-        ],
-    }
+    threads = devices.threads(config.threads, 3.0 * size.flops * _batch_size(config, dataset))
+    settings, training = _settings(config, dataset), _training(config, network)
+    return Experiment(config, dataset, loss, size, device, threads, rows, settings, training)
 
 
 def _completed(config: Config, task: Task) -> Config:
@@ -356,7 +165,8 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
     """The network's size, refused where weights, gradients and moments cannot fit in memory."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
-        size = networks.size(config.model, dataset.shape, loss.outputs)
+        with config.locating("model"):
+            size = networks.size(config.model, dataset.shape, loss.outputs)
     except (RuntimeError, TypeError, OverflowError) as error:
         if "overflow" not in str(error).lower():
             raise
@@ -371,12 +181,36 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
     return size
 
 
-def _check_batches(config: Config, network: nn.Module, rows: int) -> None:
+def _check_sign(config: Config, dataset: Dataset) -> None:
+    """A loss that cannot take standardised targets is one of counts."""
+    assert config.loss is not None
+    counts = not losses.get(config.loss["name"]).facts["standardize"]
+    if (
+        counts
+        and not dataset.task.classes
+        and any((part.target < 0).any() for part in dataset.parts.values())
+    ):
+        raise DataError(
+            f"data: {config.loss['name']} expects a target >= 0; "
+            f"{', '.join(dataset.task.targets)} holds negative numbers"
+        )
+
+
+def _check_network(config: Config, network: nn.Module, dataset: Dataset, loss: Loss) -> None:
+    """Batches it can train on, and the output that the loss reads."""
+    rows = len(dataset.parts["train"])
     normalises = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
     if normalises and (config.batch_size == 1 or rows == 1):
         raise config.fault(
             ("batch_size",), "got 1; batch normalisation expects at least 2 rows a step"
         )
+    few = dataset.parts["val"].inputs[:2]
+    with config.locating("model"):
+        made = tuple(outputs(network, few.float()).shape)
+        if made != (len(few), loss.outputs):
+            raise ConfigError(
+                f"gives {made} for {len(few)} rows; expected ({len(few)}, {loss.outputs})"
+            )
 
 
 def _batch_size(config: Config, dataset: Dataset) -> int:
@@ -385,29 +219,27 @@ def _batch_size(config: Config, dataset: Dataset) -> int:
 
 
 def _training(config: Config, network: nn.Module) -> Training:
-    schedule = schedules.build(config.schedule, config.epochs)
+    with config.locating("schedule"):
+        schedule = schedules.build(config.schedule, config.epochs)
+    with config.locating("optimizer"):
+        optimizer = optimizers.build(config.optimizer, network.parameters())
     return Training(
         network,
-        optimizers.build(config.optimizer, network.parameters()),
+        optimizer,
         with_warmup(schedule, config.schedule["warmup"]),
         averaged(network, config.average.decay) if config.average else None,
     )
 
 
-def _settings(experiment: Experiment) -> Settings:
-    config = experiment.config
+def _settings(config: Config, dataset: Dataset) -> Settings:
     name = config.monitor.removeprefix("val_")
     return Settings(
         seed=config.seed,
         epochs=config.epochs,
-        batch_size=_batch_size(config, experiment.dataset),
+        batch_size=_batch_size(config, dataset),
         precision=config.precision,
         monitor=config.monitor,
         higher_is_better=name != "loss" and metrics.get(name).facts["higher"],
         clip=config.clip,
         early_stopping=config.early_stopping,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

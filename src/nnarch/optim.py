@@ -360,7 +360,7 @@ def muon(
     momentum: Fraction = 0.95,
     nesterov: bool = True,
     weight_decay: NonNegative = 0.1,
-    ns_steps: Annotated[int, WHOLE, Field(ge=1, le=99)] = 5,
+    ns_steps: Annotated[int, Field(ge=1, le=99), WHOLE] = 5,
     betas: Betas = BETAS,
     eps: Positive = 1e-8,
 ) -> "torch.optim.Optimizer":

@@ -23,8 +23,8 @@ def _whole(value: Any) -> Any:
 WHOLE = BeforeValidator(_whole)  # 1e3 is as good a way to say 1000 as any
 LARGEST = 1_000_000_000
 
-Count = Annotated[int, WHOLE, Field(ge=1, le=LARGEST)]
-Natural = Annotated[int, WHOLE, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+Natural = Annotated[int, Field(ge=0, le=LARGEST), WHOLE]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnarch.errors import ConfigError
-from nnarch.registry import REGISTRIES
+from nnarch.registry import REGISTRIES, Component
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def load(paths: Sequence[Path]) -> None:
         sys.modules[name] = module
         try:
             found.loader.exec_module(module)
-            for plugin in _components():
-                _ = plugin.schema
+            for component in _components():
+                _ = component.schema
         except Exception as error:
             del sys.modules[name]
             cause = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -62,10 +62,10 @@ def loaded() -> list[Plugin]:
     return [Plugin(path, path.read_bytes()) for path in paths]
 
 
-def _components():
+def _components() -> list[Component]:
     return [
         component
         for registry in REGISTRIES.values()
         for component in registry.registered()
-        if not component.builder.__module__.startswith("nnarch.")
+        if not component.is_ours
     ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nnarch.data.preprocess import Preprocess
 from nnarch.data.task import Task
 from nnarch.errors import DataError
-from nnarch.evaluate import outputs
+from nnarch.evaluation import outputs
 from nnarch.losses import Loss
 
 

@@ -50,6 +50,11 @@ class Component:
     facts: Mapping[str, Any]
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it comes with nnarch, rather than from a file of the user's."""
+        return self.builder.__module__.startswith("nnarch.")
+
+    @property
     def summary(self) -> str:
         """The first sentence or so of the builder's docstring."""
         doc = inspect.getdoc(self.builder) or ""
@@ -96,7 +101,14 @@ class Component:
     def build(self, spec: Mapping[str, Any], *given: Any) -> Any:
         """Call the builder with what nnarch gives and its own options of a filled `spec`."""
         own = {parameter.name for parameter in self._option_parameters()}
-        return self.builder(*given, **{key: spec[key] for key in own & spec.keys()})
+        options = {key: spec[key] for key in own & spec.keys()}
+        if self.is_ours:
+            return self.builder(*given, **options)
+        try:
+            return self.builder(*given, **options)
+        except Exception as error:
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigError(f"{self.name} cannot be built: {cause} ({self.where})") from error
 
 
 def _option_sentences(doc: str) -> dict[str, str]:
@@ -164,9 +176,7 @@ class Registry:
         """
         names = self.names()
         if name not in self._components:
-            raise ConfigError(
-                f"no {self.kind.name} is called {name!r}; {suggestion(name, names)}"
-            )
+            raise ConfigError(f"no {self.kind.name} is called {name!r}; {suggestion(name, names)}")
         return self._components[name]
 
     def build(self, spec: Mapping[str, Any], *given: Any) -> Any:
@@ -252,14 +262,13 @@ sources = REGISTRIES["data"]
 metrics = REGISTRIES["metric"]
 
 
-def register(
-    kind: str, *, name: str | None = None, **facts: Any
-) -> Callable[[Builder], Builder]:
+def register(kind: str, *, name: str | None = None, **facts: Any) -> Callable[[Builder], Builder]:
     """Add a component of your own: `@nnarch.register("activation")` above a function or class.
 
     The file that holds it is named on the command line, `--plugin my_layers.py`.
     """
     if kind not in REGISTRIES:
-        raise ValueError(f"no kind of component is called {kind!r}; "
-                         + suggestion(kind, list(REGISTRIES)))
+        raise ValueError(
+            f"no kind of component is called {kind!r}; " + suggestion(kind, list(REGISTRIES))
+        )
     return REGISTRIES[kind].register(name=name, **facts)

@@ -89,8 +89,10 @@ class RunDir:
         """
         try:
             with open(self.path / HISTORY, newline="") as file:
-                return [{key: float(value) for key, value in row.items()}
-                        for row in csv.DictReader(file)]
+                return [
+                    {key: float(value) for key, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError) as error:
@@ -98,9 +100,10 @@ class RunDir:
 
     def append_history(self, row: Mapping[str, float | int]) -> None:
         """Add an epoch; the first one decides the columns."""
-        with files.machine_faults(self.path / HISTORY), open(
-            self.path / HISTORY, "a", newline=""
-        ) as file:
+        with (
+            files.machine_faults(self.path / HISTORY),
+            open(self.path / HISTORY, "a", newline="") as file,
+        ):
             writer = csv.DictWriter(file, list(row), lineterminator="\n")
             if file.tell() == 0:
                 writer.writeheader()

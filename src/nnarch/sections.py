@@ -26,14 +26,15 @@ class Section(BaseModel):
 class Split(Section):
     """Which share of the rows trains, validates and tests the network."""
 
-    train: Part = Field(0.8, description="Share of the rows that the network learns from.")
-    val: Part = Field(0.1, description="Share that chooses the best epoch.")
-    test: Part = Field(0.1, description="Share that is measured once, at the end.")
+    train: Part = Field(default=0.8, description="Share of the rows that the network learns from.")
+    val: Part = Field(default=0.1, description="Share that chooses the best epoch.")
+    test: Part = Field(default=0.1, description="Share that is measured once, at the end.")
     seed: Natural = Field(
-        0, description="Seed of the split; apart from the run's, so that test rows stay put."
+        default=0,
+        description="Seed of the split; apart from the run's, so that test rows stay put.",
     )
     stratify: bool = Field(
-        True, description="Keep the share of each class the same in every part."
+        default=True, description="Keep the share of each class the same in every part."
     )
 
     @model_validator(mode="after")
@@ -51,14 +52,16 @@ class DataOptions(Section):
     """What every data source takes beside its own options."""
 
     task: Literal["auto", "regression", "binary", "multiclass"] = Field(
-        "auto", description="What is learnt; `auto` sees it from the target and the loss."
+        default="auto", description="What is learnt; `auto` sees it from the target and the loss."
     )
-    split: Split = Field(Split(), description="How the rows are parted.")
+    split: Split = Field(default=Split(), description="How the rows are parted.")
     scaling: Literal["standard", "none"] = Field(
-        "standard", description="Features to mean 0 and deviation 1 of the training rows, or as is."
+        default="standard",
+        description="Features to mean 0 and deviation 1 of the training rows, or as is.",
     )
     target_scaling: Literal["standard", "none"] = Field(
-        "standard", description="The same for a regression's target; results stay in its units."
+        default="standard",
+        description="The same for a regression's target; results stay in its units.",
     )
 
 
@@ -66,25 +69,29 @@ class ScheduleOptions(Section):
     """What every schedule takes beside its own options."""
 
     warmup: NonNegative = Field(
-        0, description="Epochs over which the learning rate first climbs from near zero."
+        default=0, description="Epochs over which the learning rate first climbs from near zero."
     )
 
 
 class Clip(Section):
     """Bounds on the gradient, applied before every step."""
 
-    norm: Positive | None = Field(None, description="Largest norm of the whole gradient.")
-    value: Positive | None = Field(None, description="Largest size of each of its elements.")
+    norm: Positive | None = Field(default=None, description="Largest norm of the whole gradient.")
+    value: Positive | None = Field(
+        default=None, description="Largest size of each of its elements."
+    )
 
 
 class EarlyStopping(Section):
     """When to end before the last epoch."""
 
-    patience: Count = Field(10, description="Epochs without improvement before training ends.")
-    min_delta: NonNegative = Field(0, description="What counts as an improvement.")
+    patience: Count = Field(
+        default=10, description="Epochs without improvement before training ends."
+    )
+    min_delta: NonNegative = Field(default=0, description="What counts as an improvement.")
 
 
 class Average(Section):
     """An exponential moving average of the weights, used for validation and kept as the model."""
 
-    decay: Fraction = Field(0.999, description="Share of the average that each step keeps.")
+    decay: Fraction = Field(default=0.999, description="Share of the average that each step keeps.")

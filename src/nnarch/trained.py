@@ -18,10 +18,9 @@ from nnarch.data import csv
 from nnarch.data import dataset as datasets
 from nnarch.data.dataset import Rows
 from nnarch.data.preprocess import Preprocess
-from nnarch.data.table import Table
 from nnarch.data.task import Task
 from nnarch.errors import ConfigError, DataError, RunError
-from nnarch.evaluate import Evaluation, evaluate
+from nnarch.evaluation import Evaluation, evaluate
 from nnarch.models import network as networks
 from nnarch.predictor import Predictor
 from nnarch.registry import losses, sources
@@ -153,7 +152,13 @@ def _given(predictor: Predictor, run: RunDir, path: Path) -> Rows:
     """Every row of another file."""
     spec = configs.load(run.config).data
     reading = {key: spec[key] for key in ("separator", "decimal") if key in spec}
-    table: Table = csv.read(
-        path, inputs=predictor.input_names, target=predictor.task.targets, **reading
+    table = csv.read(
+        str(path),
+        inputs=predictor.input_names,
+        targets=predictor.task.targets,
+        labels=bool(predictor.task.classes),
+        **reading,
     )
+    if table.target is None:
+        raise DataError(f"{path}: lacks the target {', '.join(predictor.task.targets)}")
     return datasets.scaled(table, predictor.task, predictor.preprocess)

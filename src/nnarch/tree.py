@@ -69,8 +69,6 @@ class Tree:
         if isinstance(holder, dict) and len(path) > 1 and _renames(holder, {key: value}):
             for other in holder.keys() - _SHARED:
                 del holder[other]
-        if not isinstance(holder, dict | list):
-            raise TypeError(f"{key} has no place in {holder!r}")
         holder[key] = value
         for known in [known for known in self._places if known[: len(path)] == path]:
             del self._places[known]
@@ -83,5 +81,5 @@ class Tree:
         return value
 
 
-def _renames(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _renames(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> bool:
     return any(key in new and key in old and new[key] != old[key] for key in ("name", "source"))

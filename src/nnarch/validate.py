@@ -9,6 +9,7 @@ are left alone, since they quote the input at any length.
 """
 
 import json
+import re
 import reprlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -112,9 +113,10 @@ def _faults(
             known = _known_keys(schema, path[:-1])
             message = f"unknown key; {suggestion(str(path[-1]), known)}"
         elif kind == "value_error":
-            message = str(detail["ctx"]["error"])
+            message = str(detail.get("ctx", {}).get("error", detail["msg"]))
         else:
-            message = f"got {shortened(_at(raw, path))}; expected {expected(schema, path)}"
+            value = _at(raw, path)
+            message = f"got {shortened(value)}; expected {expected(schema, path)}{_hint(value)}"
         faults.setdefault(path, Fault((*at, *path), message))
     return list(faults.values())
 
@@ -122,11 +124,15 @@ def _faults(
 def _existing(raw: Any, location: Path) -> Path:
     """The part of pydantic's location that is a path in `raw`; the rest names union members."""
     path: Path = ()
+    inside: Any = raw
     for key in location:
-        inside = isinstance(raw, dict) and key in raw
-        if not inside and not (isinstance(raw, list) and isinstance(key, int) and key < len(raw)):
+        if isinstance(inside, dict) and key in inside:
+            inside = inside.get(key)
+        elif isinstance(inside, list) and isinstance(key, int) and key < len(inside):
+            inside = inside[key]
+        else:
             break
-        raw, path = raw[key], (*path, key)
+        path = (*path, key)
     return path
 
 
@@ -134,6 +140,13 @@ def _at(raw: Any, path: Path) -> Any:
     for key in path:
         raw = raw[key]
     return raw
+
+
+def _hint(value: Any) -> str:
+    """What a number that was written another way should have been."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+,\d+", value):
+        return f"; use {value.replace(',', '.')}"
+    return ""
 
 
 _REPR = reprlib.Repr()

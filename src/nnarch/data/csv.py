@@ -47,7 +47,10 @@ MISSING = ("na", "n/a", "nan", "-nan", "null", "none", "nil", "?", "-")
 LARGEST = 3.4028234663852886e38  # in float32, which networks compute in
 SWAPPED = str.maketrans(".,", ",.")
 MISSPELT = re.compile(r"[-+]?\d*(,\d+)+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
+LONE_CR = re.compile(rb"\r(?!\n)")
 MOST_NAMES = 30  # in a message
+REPAIR = "fill missing cells in, or leave their rows out"
+OF_NUMBERS = "a number, as other rows of the target hold"
 OTHER_FORMATS = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
@@ -93,24 +96,24 @@ def csv(
 
 
 def read(
-    path: str,
+    path: str | os.PathLike[str],
     *,
     inputs: Sequence[str],
-    targets: Sequence[str] = (),
+    target: Sequence[str] = (),
     separator: Separator = ",",
     decimal: Decimal = ".",
     labels: bool | None = None,
 ) -> Table:
     """The columns `inputs` of another file, wherever they stand in it; the others are ignored.
 
-    Where a column of `targets` is not there, neither is the table's target. `labels` says that
-    the target is words even where all look like numbers; None leaves that to the file.
+    Where a column of `target` is not there, the table has no target. `labels` says whether the
+    target is words (even words like "3") or numbers; None leaves that to the file.
     """
-    file = _open(path, separator, decimal)
+    file = _open(os.fspath(path), separator, decimal)
     file.require(inputs)
-    there = set(targets) <= set(file.header)
-    table = file.table(inputs, targets if there else (), labels)
-    return Table(table.inputs, table.input_names, table.target, tuple(targets))
+    there = set(target) <= set(file.header)
+    table = file.table(inputs, target if there else (), labels)
+    return Table(table.inputs, table.input_names, table.target, tuple(target))
 
 
 def _check_names(targets: list[str], columns: list[str], ignore: list[str]) -> None:
@@ -130,13 +133,15 @@ def _open(path: str, separator: Separator, decimal: Decimal) -> "_File":
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+            kind = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
             raise DataError(f"{path}: is {kind}; expected a text file with a header and rows")
         plain = _check_text(path, decimal)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; looked from {os.getcwd()} on") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a zero byte in the path
+        raise DataError(f"{path!r}: cannot be read: {error}") from None
     file = _File(path, CHARACTERS.get(separator, separator), decimal, plain)
     file.check_header()
     return file
@@ -147,23 +152,33 @@ def _check_text(path: str, decimal: Decimal) -> bool:
     start = quotes = 0
     plain = True
     with open(path, "rb") as file:
-        while chunk := file.read(1 << 20) + file.readline():
+        while chunk := file.read(1 << 18) + file.readline():
+            if not chunk.isascii():
+                _check_utf8(path, chunk, start)
             if start == 0:
-                plain = not chunk.startswith((b"x^", b"x\x01"))  # polars tries to decompress these
-            try:
-                chunk.decode()
-            except UnicodeDecodeError as error:
-                known = [what for magic, what in OTHER_FORMATS.items() if chunk.startswith(magic)]
-                looks = f" (it looks like {known[0]})" if start == 0 and known else ""
-                raise DataError(
-                    f"{path}: byte {start + error.start} is not UTF-8{looks}; "
-                    "save it as CSV in UTF-8"
-                ) from None
+                plain = not chunk.startswith((b"x^", b"x\x01"))  # polars would decompress these
+            if b"\r" in chunk and LONE_CR.search(chunk):
+                plain = False
+            if decimal == "," and b"." in chunk:  # polars takes both then
+                plain = False
+            if b'"' in chunk:
+                quotes += chunk.count(b'"')
             start += len(chunk)
-            quotes += chunk.count(b'"')
-            plain &= chunk.count(b"\r") == chunk.count(b"\r\n")
-            plain &= decimal == "." or b"." not in chunk  # polars takes both then
     return plain and quotes % 2 == 0
+
+
+def _check_utf8(path: str, chunk: bytes, start: int) -> None:
+    try:
+        chunk.decode()
+    except UnicodeDecodeError as error:
+        known = [what for magic, what in OTHER_FORMATS.items() if chunk.startswith(magic)]
+        looks = f" (it looks like {known[0]})" if start == 0 and known else ""
+        offset = start + error.start
+        with open(path, "rb") as file:
+            line = file.read(offset).count(b"\n") + 1
+        raise DataError(
+            f"{path}: line {line}: byte {offset} is not UTF-8{looks}; save it as CSV in UTF-8"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -215,30 +230,29 @@ class _File:
             if first < place:
                 raise self.fault(
                     f"line 1: columns {first} and {place} have the same name, {name!r}; "
-                    f"expected each to have its own{self.hint()}"
+                    f"expected each to have its own{self.headless()}"
                 )
 
     def require(self, names: Sequence[str]) -> None:
+        """Refuse a file without these columns, and say what its first line is then."""
         missing = [name for name in names if name not in self.header]
-        if missing:
-            known = self.header
-            if len(known) > MOST_NAMES:
-                known = get_close_matches(missing[0], known, MOST_NAMES, cutoff=0)
-                known.append(f"... ({len(self.header)} columns)")
-            raise self.fault(
-                f"no column {', '.join(map(repr, missing))}; "
-                f"{suggestion(missing[0], known)}{self.hint()}"
-            )
-
-    def hint(self) -> str:
-        """What the header tells one who misses a name in it."""
+        if not missing:
+            return
+        known = self.header
+        if len(known) > MOST_NAMES:
+            known = get_close_matches(missing[0], known, MOST_NAMES, cutoff=0)
+            known.append(f"... ({len(self.header)} columns)")
+        advice = suggestion(missing[0], known) + self.headless()
         others = [character for character in ";,\t| " if character in self.raw_header[0]]
         if len(self.header) == 1 and others:
             word = {"\t": "tab", " ": "space"}.get(others[0], others[0])
-            return f"; is it {word!r} that separates the cells? then set data.separator"
-        if all(_number(name, self.decimal) is not None for name in self.header):
-            return "; does the file lack a header? its first line must name the columns"
-        return ""
+            advice = f"the only one is {self.raw_header[0]!r}; try data.separator: {word!r}"
+        raise self.fault(f"no column {', '.join(map(repr, missing))}; {advice}")
+
+    def headless(self) -> str:
+        numbers = [_number(name, self.decimal) for name in self.header]
+        headless = None not in numbers
+        return "; the first line must name the columns, is it missing?" if headless else ""
 
     def table(
         self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None = None
@@ -289,8 +303,9 @@ class _File:
         for line, row in islice(self.records(), 1, None):
             if len(row) != len(self.header):
                 raise self.fault(
-                    f"line {line}: got {len(row)} cells; expected {len(self.header)}, as in the "
-                    "header (a cell that holds the separator needs quotes)"
+                    f"line {line}: got {len(row)} cell{'s' * (len(row) > 1)}; expected "
+                    f"{len(self.header)} as in the header, with quotes around a cell that holds "
+                    "the separator"
                 )
             numbers.extend([faults.number(line, name, row[place]) for name, place in features])
             words.append([row[place].strip() for place in places])
@@ -320,9 +335,12 @@ def _fast_target(frame: "pl.DataFrame", decimal: Decimal, labels: bool | None) -
         numbers = _tensor(frame.cast(pl.Float64, strict=False))
         if _usable(numbers):
             return numbers
-    words = [(word or "").strip() for word in frame.to_series()]
-    clean = frame.width == 1 and all(words)
-    return words if clean and (labels or _are_labels(words, decimal, labels)) else None
+    words = frame.to_series().to_list()
+    labels_of = {word: (word or "").strip() for word in set(words)}
+    distinct = labels_of.values()
+    if frame.width > 1 or not all(distinct) or not _are_labels(distinct, decimal, labels):
+        return None
+    return [labels_of[word] for word in words]
 
 
 def _exact_target(
@@ -332,7 +350,7 @@ def _exact_target(
     if len(faults.targets) == 1 and _are_labels(words, faults.decimal, labels):
         for line, word in zip(lines, words, strict=True):
             if not word:
-                faults.add(line, faults.targets[0], word, "a label")
+                faults.add(line, faults.targets[0], word, f"a label: {REPAIR}")
         return words
     values = [
         [faults.number(line, name, word) for name, word in zip(faults.targets, row, strict=True)]
@@ -349,7 +367,7 @@ def _are_labels(words: Iterable[str], decimal: Decimal, asked: bool | None) -> b
     """
     if asked is not None:
         return asked
-    distinct = {word for word in words if word and word.lower() not in MISSING}
+    distinct = {word for word in set(words) if word and word.lower() not in MISSING}
     numbers = {word: _number(word, decimal) for word in distinct}
     texts = [word for word in distinct if numbers[word] is None and not _misspelt(word, decimal)]
     values = [value for value in numbers.values() if value is not None]
@@ -395,7 +413,7 @@ class _Faults:
 
     def expected(self, column: str, word: str, value: float | None) -> str:
         if not word or word.lower() in MISSING:
-            return "a number: fill missing cells in, or leave their rows out"
+            return f"a number: {REPAIR}"
         if value is not None and "n" in word.lower():  # inf, infinity
             return "a finite number"
         if value is not None:
@@ -406,14 +424,14 @@ class _Faults:
                 "data.decimal says what stands before decimals"
             )
         if column in self.targets:
-            return "a number: several targets, or one that is mostly numbers, hold no words"
-        return "a number: features of words are not taken yet, leave them out with data.ignore"
+            several = len(self.targets) > 1
+            return "a number, as several targets all are" if several else OF_NUMBERS
+        return "a number: leave a column of words out with data.ignore"
 
     def first(self) -> str:
         """The fault that comes first in the file."""
         key, (line, cell) = min(self.found.items(), key=lambda fault: fault[1][0])
         more = f" ({self.counts[key]} such cells)" if self.counts[key] > 1 else ""
         column, expected = key
-        return (
-            f"line {line}, column {column!r}: got {reprlib.repr(cell)}{more}; expected {expected}"
-        )
+        got = (reprlib.repr(cell) if cell else "nothing") + more
+        return f"line {line}, column {column!r}: got {got}; expected {expected}"

@@ -38,7 +38,7 @@ Kind = Literal[
     "xor",
     "levels",
 ]
-Classes = Annotated[int, WHOLE, Field(ge=2, le=LARGEST)]
+Classes = Annotated[int, Field(ge=2, le=LARGEST), WHOLE]
 
 
 @sources.register
@@ -76,7 +76,9 @@ def synthetic(
     return Table(
         inputs,
         tuple(f"x{place}" for place in range(1, features + 1)),
-        target.unsqueeze(1) if target.is_floating_point() else [words[label] for label in target.tolist()],
+        target.unsqueeze(1)
+        if target.is_floating_point()
+        else [words[label] for label in target.tolist()],
         ("y",),
     )
 
@@ -193,7 +195,7 @@ def _levels(draw: Draw) -> Rows:
 def _blobs(draw: Draw) -> Rows:
     """Spots on a circle that is as large as it takes to keep neighbours 1 apart."""
     classes = draw.balanced()
-    angle = classes * (2 * math.pi / draw.classes)
+    angle = classes.double() * (2 * math.pi / draw.classes)
     radius = 0.5 / math.sin(math.pi / draw.classes)
     return draw.plane(radius * angle.cos(), radius * angle.sin()), classes
 
@@ -217,7 +219,7 @@ def _spirals(draw: Draw) -> Rows:
     """Arms from one centre that turn once around it."""
     classes = draw.balanced()
     way = draw.uniform(0, 1, draw.rows)
-    angle = 2 * math.pi * (way + classes / draw.classes)
+    angle = 2 * math.pi * (way + classes.double() / draw.classes)
     radius = draw.classes * way
     return draw.plane(radius * angle.cos(), radius * angle.sin()), classes
 

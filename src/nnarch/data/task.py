@@ -91,8 +91,10 @@ def labels(table: Table) -> list[str]:
     assert table.target is not None
     if isinstance(table.target, list):
         return table.target
-    return [f"{value:.0f}" if value == round(value) else repr(value)
-            for value in table.target[:, 0].tolist()]
+    return [
+        f"{value:.0f}" if value == round(value) else repr(value)
+        for value in table.target[:, 0].tolist()
+    ]
 
 
 def encode(table: Table, task: Task) -> "torch.Tensor":

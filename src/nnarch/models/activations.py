@@ -2,7 +2,7 @@
 
 Each gives a module, so that a network prints as what it is and an activation may have weights of
 its own. None works in place: what that saves is little, and a residual link may still need the
-input.
+input. `stacks=False` marks what torch cannot run under `torch.func.vmap`.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -56,7 +56,7 @@ def prelu(*, init: float = 0.25) -> "nn.Module":
     return nn.PReLU(init=init)
 
 
-@activations.register
+@activations.register(stacks=False)
 def rrelu(*, lower: NonNegative = 1 / 8, upper: NonNegative = 1 / 3) -> "nn.Module":
     """relu whose slope for negative numbers is drawn anew in training (Xu et al., 2015).
 

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nnarch.data.dataset import Rows
 from nnarch.errors import Diverged
-from nnarch.evaluate import Evaluation, in_units
+from nnarch.evaluation import Evaluation, in_units
 from nnarch.losses import Loss
 from nnarch.schedules import Schedule
 from nnarch.sections import Clip, EarlyStopping
@@ -190,7 +190,7 @@ def _step(
     bf16 = settings.precision == "bf16"
     seen: list[Tensor] = []
 
-    def closure() -> Tensor:
+    def closure() -> Any:
         with torch.autocast(inputs.device.type, torch.bfloat16) if bf16 else nullcontext():
             made = network(inputs)
         values = loss.values(made.float() if bf16 else made, target).mean(0)
@@ -201,7 +201,7 @@ def _step(
         seen.append(values.detach())
         return mean
 
-    optimizer.step(closure)  # pyright: ignore[reportArgumentType]
+    optimizer.step(closure)
     return seen[0]
 
 
