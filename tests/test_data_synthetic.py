@@ -1,5 +1,6 @@
 """Made-up data: what each kind promises, that chance comes from the seed alone, and refusals."""
 
+import inspect
 import math
 from collections import Counter
 from typing import Any, get_args
@@ -16,7 +17,7 @@ from nnarch.registry import sources
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SHAPES: tuple[Kind, ...] = ("blobs", "moons", "circles", "spirals", "xor")
 CLASSED: tuple[Kind, ...] = (*SHAPES, "levels")
-FUNCTIONS = tuple(kind for kind in KINDS if kind not in CLASSED)
+FUNCTIONS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind not in CLASSED)
 
 
 def numbers(table: Table) -> torch.Tensor:
@@ -134,11 +135,12 @@ def test_sine_is_the_sine_of_the_first_feature():
     assert torch.allclose(numbers(table), table.inputs[:, 0].sin())
 
 
-@pytest.mark.parametrize("kind", CLASSED)
-@pytest.mark.parametrize("count", [2, 3, 12])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [(kind, 2) for kind in CLASSED]
+    + [(kind, count) for kind in CLASSED if kind not in ("moons", "xor") for count in (3, 12)],
+)
 def test_classes_are_as_many_and_as_large_as_said(kind: Kind, count: int):
-    if RECIPES[kind].classes == 2 != count:
-        pytest.skip("has 2 classes")
     found = Counter(labels(synthetic(kind=kind, rows=3000, classes=count)))
     assert set(found) == {str(label) for label in range(count)}
     if kind != "xor":
@@ -247,4 +249,5 @@ def test_what_the_memory_cannot_hold_is_refused_before_it_is_drawn(rows: int, fe
 
 def test_every_option_is_explained():
     schema = sources.get("synthetic").schema
-    assert all(schema.model_fields[name].description for name in synthetic.__kwdefaults__)
+    options = inspect.signature(synthetic).parameters
+    assert all(schema.model_fields[name].description for name in options)

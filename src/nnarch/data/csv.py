@@ -45,8 +45,11 @@ Target: TypeAlias = "torch.Tensor | list[str] | None"
 CHARACTERS = {"tab": "\t", "space": " "}
 MISSING = ("na", "n/a", "nan", "-nan", "null", "none", "nil", "?", "-")
 LARGEST = 3.4028234663852886e38  # in float32, which networks compute in
-SWAPPED = str.maketrans(".,", ",.")
-MISSPELT = re.compile(r"[-+]?\d*(,\d+)+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
+DECIMAL_COMMA = str.maketrans(".,", ",.")
+# A number but for what stands before its decimals or thousands.
+MISSPELT = re.compile(
+    r"[-+]?(?=[.,]?\d)(\d*|\d{1,3}([.,]\d{3})+)([.,]\d+)?(e[-+]?\d+)?", re.IGNORECASE
+)
 LONE_CR = re.compile(rb"\r(?!\n)")
 MOST_NAMES = 30  # in a message
 REPAIR = "fill missing cells in, or leave their rows out"
@@ -84,12 +87,13 @@ def csv(
     _check_names(targets, columns or [], ignore)
     file = _open(path, separator, decimal)
     file.require([*targets, *(columns or []), *ignore])
-    inputs = columns or [name for name in file.header if name not in {*targets, *ignore}]
+    others = {*targets, *ignore}
+    inputs = columns or [name for name in file.header if name not in others]
     if not inputs:
         raise file.fault("no column is left to learn from; expected one beside the target")
     if "" in inputs:
         raise file.fault(
-            f"column {file.header.index('') + 1} has no name, as row numbers often have none; "
+            f"column {file.places[''] + 1} has no name, as row numbers often have none; "
             'name it, or leave it out with data.ignore: [""]'
         )
     return file.table(inputs, targets)
@@ -222,11 +226,16 @@ class _File:
         """The columns' names, without breaks of line and needless spaces."""
         return [" ".join(name.split()) for name in self.raw_header]
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.header)}
+
     def check_header(self) -> None:
         if not self.header:
             raise self.fault("is empty; expected a header and rows")
+        firsts: dict[str, int] = {}
         for place, name in enumerate(self.header, 1):
-            first = self.header.index(name) + 1
+            first = firsts.setdefault(name, place)
             if first < place:
                 raise self.fault(
                     f"line 1: columns {first} and {place} have the same name, {name!r}; "
@@ -235,7 +244,7 @@ class _File:
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a file without these columns, and say what its first line is then."""
-        missing = [name for name in names if name not in self.header]
+        missing = [name for name in names if name not in self.places]
         if not missing:
             return
         known = self.header
@@ -277,7 +286,8 @@ class _File:
 
     def _frame(self, inputs: Sequence[str]) -> "pl.DataFrame | None":
         """Every column, since polars checks a row's length only where it needs all its cells."""
-        kinds = [pl.Float64 if name in inputs else pl.String for name in self.header]
+        wanted = set(inputs)
+        kinds = [pl.Float64 if name in wanted else pl.String for name in self.header]
         try:
             frame = pl.read_csv(
                 os.path.abspath(self.path),
@@ -296,8 +306,8 @@ class _File:
         self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None
     ) -> Table:
         """The table as the csv module reads it, or an error that says what is wrong and where."""
-        features = [(name, self.header.index(name)) for name in inputs]
-        places = [self.header.index(name) for name in targets]
+        features = [(name, self.places[name]) for name in inputs]
+        places = [self.places[name] for name in targets]
         faults = _Faults(self.decimal, targets)
         numbers, lines, words = array("d"), array("q"), []
         for line, row in islice(self.records(), 1, None):
@@ -369,7 +379,7 @@ def _are_labels(words: Iterable[str], decimal: Decimal, asked: bool | None) -> b
         return asked
     distinct = {word for word in set(words) if word and word.lower() not in MISSING}
     numbers = {word: _number(word, decimal) for word in distinct}
-    texts = [word for word in distinct if numbers[word] is None and not _misspelt(word, decimal)]
+    texts = [word for word in distinct if numbers[word] is None and not MISSPELT.fullmatch(word)]
     values = [value for value in numbers.values() if value is not None]
     classes = len(values) <= MOST_CLASSES and all(value.is_integer() for value in values)
     return bool(texts) and (classes or len(texts) > len(values))
@@ -378,16 +388,11 @@ def _are_labels(words: Iterable[str], decimal: Decimal, asked: bool | None) -> b
 def _number(cell: str, decimal: Decimal) -> float | None:
     """What a cell says as a number; None for a word."""
     if decimal == ",":
-        cell = cell.translate(SWAPPED)
+        cell = cell.translate(DECIMAL_COMMA)
     try:
         return None if "_" in cell or "," in cell else float(cell)
     except ValueError:
         return None
-
-
-def _misspelt(word: str, decimal: Decimal) -> bool:
-    """Whether a word is a number but for its signs of decimals or thousands."""
-    return bool(MISSPELT.fullmatch(word.translate(SWAPPED) if decimal == "," else word))
 
 
 @dataclass(frozen=True)
@@ -418,7 +423,7 @@ class _Faults:
             return "a finite number"
         if value is not None:
             return "a number that float32 holds, at most 3.4e38: rescale the column"
-        if _misspelt(word, self.decimal):
+        if MISSPELT.fullmatch(word):
             return (
                 f"a number such as 1000{self.decimal}5, without separators of thousands; "
                 "data.decimal says what stands before decimals"

@@ -1,0 +1,131 @@
+"""The picture of the house, held against every file's imports.
+
+Zones stand on one another; a file imports from zones below its own, or from files before it in
+its zone. Compute and disk stand side by side and do not know each other. What is heavy is
+imported where it is used.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nnarch
+
+SOURCE = Path(nnarch.__file__).parent
+
+WORDS = (
+    "errors", "lazy", "seeds", "options", "sections", "registry", "validate", "space", "tree",
+    "yamlfile", "config",
+)  # fmt: skip
+COMPUTE = (
+    "data.table", "data.task", "data.csv", "data.sklearn", "data.synthetic", "data",
+    "data.split", "data.preprocess", "data.dataset",
+    "models.layers", "models.activations", "models.initializations", "models.mlp", "models",
+    "models.network",
+    "devices", "losses", "optim", "schedules", "metrics", "evaluation", "training", "predictor",
+)  # fmt: skip
+DISK = ("files", "checkpoint", "rundir")
+JOBS = ("provenance", "interrupts", "plugins", "experiment", "run", "trained", "describe")
+EDGE = ("__init__", "console", "cli", "__main__")
+ZONES = {"words": WORDS, "compute": COMPUTE, "disk": DISK, "jobs": JOBS, "edge": EDGE}
+BELOW = {
+    "words": (),
+    "compute": ("words",),
+    "disk": ("words",),
+    "jobs": ("words", "compute", "disk"),
+    "edge": ("words", "compute", "disk", "jobs"),
+}
+LIBRARIES = {  # beside the standard library, at the top of a file
+    "words": {"pydantic", "pydantic_core", "yaml"},
+    "compute": {"pydantic", "numpy", "torch"},
+    "disk": set(),
+    "jobs": {"pydantic", "torch"},
+    "edge": {"typer"},
+}
+INSIDE = {"disk": {"torch", "safetensors"}, "edge": {"rich"}}  # in functions only
+LIGHT = {"data", "models", "losses", "optim", "schedules", "metrics"}  # hold components
+HEAVY = {"torch", "numpy", "polars", "sklearn", "safetensors"}
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__") or "__init__"
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+MODULES = modules()
+ZONE = {name: zone for zone, names in ZONES.items() for name in names}
+
+
+def imports(tree: ast.AST, top_only: bool = False) -> Iterator[str]:
+    """Dotted names that a file imports when it runs; `if TYPE_CHECKING` does not run."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from (name for inner in node.orelse for name in imports(inner, top_only))
+        elif not (top_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+            yield from imports(node, top_only)
+
+
+def own(dotted: str) -> str | None:
+    """The file of ours that `nnarch.data.task.Task` comes from."""
+    parts = dotted.split(".")
+    if parts[0] != "nnarch":
+        return None
+    while parts[1:] and ".".join(parts[1:]) not in MODULES:
+        parts.pop()
+    return ".".join(parts[1:]) or "__init__"
+
+
+def test_every_file_stands_in_the_picture() -> None:
+    assert sorted(ZONE) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_downwards(name: str) -> None:
+    zone = ZONE[name]
+    before = ZONES[zone][: ZONES[zone].index(name)]
+    for imported in filter(None, map(own, imports(MODULES[name]))):
+        if imported == "__init__" and name in ("__main__", "cli"):
+            continue  # the version
+        allowed = ZONE[imported] in BELOW[zone] or imported in before
+        assert allowed, f"{name} ({zone}) imports {imported} ({ZONE[imported]})"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_libraries_are_those_of_the_zone(name: str) -> None:
+    zone = ZONE[name]
+    roots = {dotted.split(".")[0] for dotted in imports(MODULES[name], top_only=True)}
+    foreign = roots - set(sys.stdlib_module_names) - {"nnarch"}
+    assert foreign <= LIBRARIES[zone]
+    inside = {dotted.split(".")[0] for dotted in imports(MODULES[name])} - roots
+    ours = set(sys.stdlib_module_names) | {"nnarch"} | LIBRARIES[zone]
+    assert inside - ours <= INSIDE.get(zone, set())
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.split(".")[0] in LIGHT])
+def test_components_are_declared_without_what_is_heavy(name: str) -> None:
+    """A config is checked against signatures, which must not wait for torch."""
+    if re.search(r"^@\w+\.register\b", ast.unparse(MODULES[name]), re.MULTILINE):
+        roots = {dotted.split(".")[0] for dotted in imports(MODULES[name], top_only=True)}
+        assert not roots & HEAVY
+
+
+def test_the_training_loop_touches_no_file_clock_or_terminal() -> None:
+    for name in ("training", "evaluation", "losses", "optim", "schedules", "metrics"):
+        roots = {dotted.split(".")[0] for dotted in imports(MODULES[name])}
+        assert not roots & {"os", "time", "datetime", "pathlib", "sys", "io", "tempfile"}
+        calls = {ast.unparse(node.func) for node in ast.walk(MODULES[name])
+                 if isinstance(node, ast.Call)}  # fmt: skip
+        assert not calls & {"print", "open", "input"}

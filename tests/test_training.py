@@ -1,0 +1,262 @@
+"""The training loop: equal, value by value, to loops written out in plain PyTorch."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nnarch import config as configs
+from nnarch import experiment
+from nnarch.errors import Diverged
+from nnarch.experiment import Experiment
+from nnarch.training import Record, batch_sizes, order, train
+
+CONFIG = "configs/mlp.yaml"
+SMALL = {"source": "synthetic", "rows": 300, "features": 4}
+CLASSES = {**SMALL, "kind": "blobs", "classes": 3}
+
+
+def prepared(**changes: Any) -> Experiment:
+    base = {"data": SMALL, "model": {"widths": [8]}, "epochs": 4, "threads": 1}
+    return experiment.prepare(configs.load({**base, **changes}))
+
+
+def records(ready: Experiment, **changes: Any) -> Iterator[Record]:
+    return train(
+        ready.training,
+        ready.loss,
+        ready.rows["train"],
+        ready.dataset.preprocess.target.scale,
+        lambda network: ready.evaluate("val", network),
+        ready.settings,
+        **changes,
+    )
+
+
+def batches(ready: Experiment, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    rows = ready.rows["train"]
+    chosen = order(len(rows), ready.config.seed, epoch)
+    for part in chosen.split(size):
+        yield rows.inputs[part], rows.target[part]
+
+
+def test_the_first_config_is_the_lesson_s_program(request: pytest.FixtureRequest) -> None:
+    """configs/mlp.yaml gives the losses of the loop that a PyTorch lesson writes by hand."""
+    ready = experiment.prepare(configs.load(request.config.rootpath / CONFIG))
+    ours = [record.train_loss for record in records(ready)]
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 1))
+    loss_function = nn.MSELoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scale = float(ready.dataset.preprocess.target.scale)
+    theirs = []
+    for epoch in range(1, 11):
+        seen = []
+        for inputs, target in batches(ready, epoch, 32):
+            loss = loss_function(model(inputs), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            seen.append(loss.item())
+        theirs.append(sum(seen) / len(seen) * scale**2)
+    assert len(ours) == 10
+    assert ours == pytest.approx(theirs, rel=0, abs=1e-6)
+    assert ours[-1] < 0.1 * ours[0]
+
+
+def test_unscaled_data_trains_on_the_user_s_own_numbers() -> None:
+    data = {**SMALL, "scaling": "none", "target_scaling": "none"}
+    ready = prepared(data=data, optimizer={"name": "sgd", "lr": 0.05}, batch_size="all", epochs=1)
+    (record,) = records(ready)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    rows = ready.rows["train"]
+    loss = nn.functional.mse_loss(model(rows.inputs), rows.target)
+    assert record.train_loss == pytest.approx(loss.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "clip"),
+    [
+        ({"clip": {"norm": 0.1}}, lambda p: nn.utils.clip_grad_norm_(p, 0.1)),
+        ({"clip": {"value": 0.01}}, lambda p: nn.utils.clip_grad_value_(p, 0.01)),
+        ({}, lambda p: None),
+    ],
+)
+def test_schedule_and_clipping_follow_torch(changes: dict[str, Any], clip: Any) -> None:
+    """AdamW under a step schedule, for classes, against the same written out."""
+    ready = prepared(
+        data=CLASSES,
+        optimizer={"name": "adamw", "lr": 0.02},
+        schedule={"name": "step", "every": 2, "gamma": 0.1},
+        **changes,
+    )
+    ours = list(records(ready))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.1)
+    for epoch, record in enumerate(ours, start=1):
+        assert record.lr == pytest.approx(optimizer.param_groups[0]["lr"])
+        total = 0.0
+        for inputs, target in batches(ready, epoch, 32):
+            loss = nn.functional.cross_entropy(model(inputs), target)
+            optimizer.zero_grad()
+            loss.backward()
+            clip(model.parameters())
+            optimizer.step()
+            total += loss.item() * len(inputs)
+        schedule.step()
+        assert record.train_loss == pytest.approx(total / len(ready.rows["train"]), rel=1e-5)
+    for mine, theirs in zip(ready.training.network.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_the_average_is_the_exponential_one() -> None:
+    ready = prepared(average={"decay": 0.9}, epochs=1, optimizer={"name": "sgd", "lr": 0.1})
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    kept: list[Tensor] | None = None
+    for inputs, target in batches(ready, 1, 32):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(inputs), target).backward()
+        optimizer.step()
+        now = [parameter.detach().clone() for parameter in model.parameters()]
+        kept = now if kept is None else [0.9 * a + 0.1 * b for a, b in zip(kept, now, strict=True)]
+    list(records(ready))
+    assert kept is not None
+    for mine, theirs in zip(ready.training.model.parameters(), kept, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"widths": [8], "dropout": 0.5}},
+        {"data": CLASSES, "average": {"decay": 0.9}},
+        {"model": {"widths": [8, 8], "normalization": "batch"}},
+        {"precision": "bf16"},
+        {"precision": "float64"},
+        {"optimizer": "lbfgs", "batch_size": "all"},
+    ],
+    ids=str,
+)
+def test_the_same_seed_gives_the_same_bits(changes: dict[str, Any]) -> None:
+    first, second, other = (prepared(**changes, seed=seed) for seed in (1, 1, 2))
+    losses = [[record.train_loss for record in records(ready)] for ready in (first, second, other)]
+    assert losses[0] == losses[1] != losses[2]
+    for mine, again in zip(
+        first.training.network.parameters(), second.training.network.parameters(), strict=True
+    ):
+        assert torch.equal(mine, again)
+
+
+def test_precision_decides_what_is_computed_in() -> None:
+    exact = [record.train_loss for record in records(prepared(precision="float64"))]
+    single = [record.train_loss for record in records(prepared(precision="float32"))]
+    coarse = [record.train_loss for record in records(prepared(precision="bf16"))]
+    assert exact == pytest.approx(single, rel=1e-4)
+    assert exact != single
+    assert coarse == pytest.approx(single, rel=0.1)
+    assert coarse != pytest.approx(single, rel=1e-6)
+    weights = prepared(precision="float64").training.network.parameters()
+    assert {weight.dtype for weight in weights} == {torch.float64}
+
+
+def test_lbfgs_solves_a_linear_model_to_the_least_squares_solution() -> None:
+    data = {"source": "synthetic", "kind": "linear", "rows": 200, "features": 4}
+    ready = prepared(
+        data=data, model={"widths": []}, optimizer="lbfgs", batch_size="all",
+        precision="float64", epochs=20,
+    )  # fmt: skip
+    list(records(ready))
+    rows = ready.rows["train"]
+    ones = torch.ones(len(rows), 1, dtype=torch.float64)
+    solution = torch.linalg.lstsq(torch.cat([rows.inputs, ones], 1), rows.target).solution
+    (layer,) = ready.training.network.children()
+    assert isinstance(layer, nn.Linear)
+    torch.testing.assert_close(layer.weight[0], solution[:-1, 0], rtol=1e-5, atol=1e-6)
+
+
+def test_early_stopping_waits_and_counts_from_the_last_improvement() -> None:
+    ready = prepared(
+        epochs=500,
+        optimizer={"name": "sgd", "lr": 0.5},
+        early_stopping={"patience": 5, "min_delta": 0.0},
+    )
+    seen = list(records(ready))
+    assert len(seen) < 500
+    best = min(range(len(seen)), key=lambda i: seen[i].val_loss)
+    assert ready.training.best_epoch == best + 1
+    assert len(seen) == best + 1 + 5
+    assert [record.epoch for record in seen if record.improved][-1] == best + 1
+
+
+def test_a_large_min_delta_ends_a_slow_run() -> None:
+    ready = prepared(epochs=50, early_stopping={"patience": 3, "min_delta": 1e9})
+    assert len(list(records(ready))) == 4
+
+
+def test_the_monitored_metric_may_be_better_when_higher() -> None:
+    ready = prepared(data=CLASSES, monitor="val_accuracy", epochs=8)
+    seen = list(records(ready))
+    best = max(record.metrics["accuracy"] for record in seen)
+    first = next(record.epoch for record in seen if record.metrics["accuracy"] == best)
+    assert ready.training.best_epoch == first
+
+
+def test_plateau_hears_of_every_epoch() -> None:
+    schedule = {"name": "plateau", "factor": 0.5, "patience": 0, "threshold": 0.0}
+    ready = prepared(schedule=schedule, optimizer={"name": "sgd", "lr": 0.4}, epochs=12)
+    seen = list(records(ready))
+    expected, best, rate = [], math.inf, 0.4
+    for record in seen:
+        expected.append(rate)
+        best, rate = (record.val_loss, rate) if record.val_loss < best else (best, rate / 2)
+    assert [record.lr for record in seen] == pytest.approx(expected)
+    assert expected[-1] < 0.4
+
+
+def test_a_loss_that_is_no_number_ends_the_run_where_it_happened() -> None:
+    ready = prepared(optimizer={"name": "sgd", "lr": 1e30}, epochs=3)
+    with pytest.raises(Diverged, match=r"the loss of epoch 1, batch \d+ is (nan|inf)"):
+        list(records(ready))
+
+
+def test_an_interrupted_epoch_yields_nothing() -> None:
+    answers = iter([False] * 3 + [True])
+    ready = prepared()
+    assert list(records(ready, interrupted=lambda: next(answers))) == []
+    assert ready.training.epoch == 0
+
+
+def test_a_consumer_that_stops_asking_stops_the_training() -> None:
+    ready = prepared(epochs=1000)
+    for record in records(ready):
+        if record.epoch == 3:
+            break
+    assert ready.training.epoch == 3
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (7, 3), (9, 4), (10, 4), (10, 1), (5, 100)])
+def test_batches_hold_every_row_once(rows: int, size: int) -> None:
+    sizes = batch_sizes(rows, size)
+    assert sum(sizes) == rows
+    assert max(sizes) <= size + 1
+    assert sorted(order(rows, seed=3, epoch=1).tolist()) == list(range(rows))
+
+
+def test_batch_normalisation_survives_a_row_left_over() -> None:
+    ready = prepared(model={"widths": [4], "normalization": "batch"}, batch_size=239, epochs=1)
+    assert len(ready.rows["train"]) == 240
+    (record,) = records(ready)
+    assert math.isfinite(record.train_loss)
+
+
+def test_every_epoch_has_an_order_of_its_own() -> None:
+    assert order(50, 0, 1).tolist() != order(50, 0, 2).tolist() != order(50, 1, 2).tolist()
