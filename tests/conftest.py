@@ -1,14 +1,24 @@
-"""What tests share: the command line as a user runs it, and a config that trains in a moment."""
+"""What tests share: the command line as a user runs it, and configs, a small one and any at all."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+import nnarch as library
+from nnarch.config import NAME, Config
+from nnarch.registry import REGISTRIES, Component
+from nnarch.validate import json_schema, mark
+
+Done = subprocess.CompletedProcess[str]
+Command = Callable[..., Done]
 
 TINY = """\
 name: tiny
@@ -17,6 +27,20 @@ model: {widths: [4]}
 epochs: 2
 threads: 1
 """
+# Processes that tests start find nnarch where this one did, wherever they are started.
+SOURCE = str(Path(library.__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+
+NO_TORCH = 'raise ImportError("torch was imported before it was needed")\n'
+
+
+def error_lines(done: Done) -> list[str]:
+    """What a command that failed said: lines of `error: ` on standard error, nothing else."""
+    lines = done.stderr.splitlines()
+    assert lines, "nothing was said"
+    assert all(line.startswith("error: ") for line in lines), done.stderr
+    assert done.stdout == ""
+    return [line.removeprefix("error: ") for line in lines]
 
 
 @pytest.fixture
@@ -32,18 +56,154 @@ def nnarch(tmp_path: Path) -> Command:
     """Runs `nnarch` with the given words, in `tmp_path`, in a process of its own."""
 
     def run(
-        *words: str | Path, stdin: str | bytes | None = None, env: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+        *words: str | Path,
+        stdin: str | bytes | None = None,
+        env: dict[str, str] | None = None,
+        cwd: Path = tmp_path,
+    ) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "nnarch", *map(str, words)],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            cwd=tmp_path,
+            cwd=cwd,
             env={**os.environ, **(env or {})},
             timeout=120,
         )
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
+        return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def nnarch_light(
+    nnarch: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Command:
+    """`nnarch` on a machine where importing torch is a fault; all that is written is refused."""
+    without = tmp_path_factory.mktemp("without") / "torch.py"
+    without.write_text(NO_TORCH)
+    path = os.pathsep.join([str(without.parent), os.environ["PYTHONPATH"]])
+
+    def run(*words: str | Path, stdin: str | bytes | None = None) -> Done:
+        before = sorted(tmp_path.rglob("*"))
+        done = nnarch(*words, stdin=stdin, env={"PYTHONPATH": path})
+        assert sorted(tmp_path.rglob("*")) == before, "something was written"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def nnarch_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """`nnarch` in this process, which has torch already; for what needs no process of its own."""
+    from nnarch import cli
+
+    def run(*words: str | Path) -> Done:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["nnarch", *map(str, words)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        code = ending.value.code
+        assert isinstance(code, int)
+        out, err = capfd.readouterr()
+        return Done(list(words), code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from nnarch import train
+
+    root = tmp_path_factory.mktemp("finished")
+    (root / "tiny.yaml").write_text(TINY)
+    return train(root / "tiny.yaml", runs_dir=root / "runs").path
+
+
+@pytest.fixture
+def finished(_finished: Path, tmp_path: Path) -> Path:
+    """The directory of a finished run of `TINY` below `tmp_path/runs`, to do anything with."""
+    return Path(shutil.copytree(_finished, tmp_path / "runs" / _finished.name))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+SHARE = st.floats(0.01, 0.4)
+BY_HAND = {  # what a JSON Schema does not say of a key
+    "name": st.from_regex(NAME, fullmatch=True),
+    "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:12"]),
+    "monitor": st.sampled_from(["val_loss", "val_accuracy"]),
+    "split": st.builds(
+        lambda val, test: {"train": 1 - val - test, "val": val, "test": test}, SHARE, SHARE
+    ),
+}
+
+
+def valid_configs() -> st.SearchStrategy[dict[str, Any]]:
+    """Any config that is right, as it could be written."""
+    return valid_options(Config)
+
+
+def valid_options(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any right choice of the options of a section or component."""
+    required, optional = {}, {}
+    for name, part in json_schema(model).get("properties", {}).items():
+        field = model.model_fields[name]
+        if named := mark(field):
+            value = st.deferred(lambda kind=named.kind: valid_components(kind))
+            value = st.lists(value, max_size=2) if named.many else value
+        elif name in BY_HAND:
+            value = BY_HAND[name]
+        else:
+            value = _valid_values(part, json_schema(model))
+        (required if field.is_required() else optional)[name] = value
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def valid_components(kind: str) -> st.SearchStrategy[Any]:
+    """Any component of `kind` with any of its options, or its bare name where that is enough."""
+    key = REGISTRIES[kind].kind.key
+
+    def written(component: Component) -> st.SearchStrategy[Any]:
+        options = valid_options(component.schema)
+        full = options.map(lambda chosen: {key: component.name, **chosen})
+        needs = any(field.is_required() for field in component.schema.model_fields.values())
+        return full if needs else full | st.just(component.name)
+
+    return st.sampled_from(list(REGISTRIES[kind])).flatmap(written)
+
+
+def _valid_values(part: dict[str, Any], whole: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if "$ref" in part:
+        part = whole["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    if "anyOf" in part:
+        return st.one_of([_valid_values(member, whole) for member in part["anyOf"]])
+    if "const" in part or "enum" in part:
+        return st.sampled_from(part.get("enum", [part.get("const")]))
+    match part.get("type"):
+        case "integer":
+            return st.integers(part.get("minimum"), part.get("maximum"))
+        case "number":
+            return st.floats(
+                part.get("minimum", part.get("exclusiveMinimum")),
+                part.get("maximum", part.get("exclusiveMaximum")),
+                exclude_min="exclusiveMinimum" in part,
+                exclude_max="exclusiveMaximum" in part,
+                allow_nan=False,
+                allow_infinity=False,
+            )
+        case "boolean":
+            return st.booleans()
+        case "null":
+            return st.none()
+        case "array":
+            least, most = part.get("minItems", 0), part.get("maxItems", 3)
+            return st.lists(_valid_values(part["items"], whole), min_size=least, max_size=most)
+        case "object" if "properties" in part:
+            inner = {key: _valid_values(part, whole) for key, part in part["properties"].items()}
+            return st.fixed_dictionaries({}, optional=inner)
+        case "object":
+            inner = _valid_values(part["additionalProperties"], whole)
+            return st.dictionaries(TEXT, inner, max_size=3)
+    return TEXT

@@ -26,7 +26,8 @@ COMPUTE = (
     "data.split", "data.preprocess", "data.dataset",
     "models.layers", "models.activations", "models.initializations", "models.mlp", "models",
     "models.network",
-    "devices", "losses", "optim", "schedules", "metrics", "evaluation", "training", "predictor",
+    "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",
+    "devices", "losses", "schedules", "metrics", "evaluation", "training", "predictor",
 )  # fmt: skip
 DISK = ("files", "checkpoint", "rundir")
 JOBS = ("provenance", "interrupts", "plugins", "experiment", "run", "trained", "describe")

@@ -185,6 +185,7 @@ def test_a_target_of_numbers_stays_so_where_asked(write: Write):
 
 MISSING = "a number: fill missing cells in, or leave their rows out"
 LABEL = "a label: fill missing cells in, or leave their rows out"
+FINITE = "a finite number"
 FLOAT32 = "a number that float32 holds, at most 3.4e38: rescale the column"
 WORDS = "a number: leave a column of words out with data.ignore"
 LIKE_OTHERS = "a number, as other rows of the target hold"
@@ -200,7 +201,7 @@ CELLS = {
     "NaN target": ("a,y\n1,2\n1,nan\n", "line 3, column 'y'", "'nan'", MISSING),
     "NA": ("a,y\n1,2\nNA,3\n", "line 3, column 'a'", "'NA'", MISSING),
     "NA target": ("a,y\n1,2\n1,NA\n", "line 3, column 'y'", "'NA'", MISSING),
-    "infinite": ("a,y\n-inf,2\n", "line 2, column 'a'", "'-inf'", "a finite number"),
+    "infinite": ("a,y\n-inf,2\n", "line 2, column 'a'", "'-inf'", FINITE),
     "beyond float32": ("a,y\n1,2\n1e39,2\n", "line 3, column 'a'", "'1e39'", FLOAT32),
     "beyond float64": ("a,y\n1,-1e400\n", "line 2, column 'y'", "'-1e400'", FLOAT32),
     "thousands": ('a,y\n"1,000",2\n', "line 2, column 'a'", "'1,000'", SIGNS),
@@ -208,7 +209,13 @@ CELLS = {
     "words": ("a,y\n1,2\nRome,3\nOslo,4\n", "line 3, column 'a'", "'Rome' (2 such cells)", WORDS),
     "underscore": ("a,y\n1_000,2\n", "line 2, column 'a'", "'1_000'", WORDS),
     "word among numbers": ("a,y\n1,2.5\n2,x\n", "line 3, column 'y'", "'x'", LIKE_OTHERS),
-    "first in the file": ("a,b,y\n1,2,3\n1,x,3\nz,2,3\n", "line 3, column 'b'", "'x'", WORDS),
+    "first in the file": ("a,b,y\n1,2,3\n1,inf,3\nz,2,3\n", "line 3, column 'b'", "'inf'", FINITE),
+    "several columns": (
+        "a,b,c,y\n1,p,3,4\n1,q,r,3\n",
+        "line 2, column 'b'",
+        "'p' (2 such cells, others in 'c')",
+        WORDS,
+    ),
 }
 
 
@@ -239,6 +246,7 @@ ROWS = {
     "empty line": ("a,b,y\n1,2,3\n\n4,5,6\n", "line 3 is empty; expected the header or a row"),
     "after a quoted line break": ('b,a,y\n1,2,"p\nq"\n1,2\n', f"line 4: {TWO}"),
     "open quote": ('a,b,y\n1,2,3\n1,2,"3\n1,2,3\n', "line 3: broken quotes"),
+    "open quote at the end": ('b,a,y\n1,2,3\n1,2,"3\n', "line 3: broken quotes"),
     "text after a quote": ('a,b,y\n1,"2"x,3\n', "line 2: broken quotes"),
 }
 
@@ -266,6 +274,10 @@ FILES = {
     "no header": (
         "1,2.5\n3,4\n",
         "no column 'y'; known: 1, 2.5; the first line must name the columns, is it missing?",
+    ),
+    "no header, and a word": (
+        "1.5,2,R\n3,4,M\n",
+        "no column 'y'; known: 1.5, 2, R; the first line must name the columns, is it missing?",
     ),
     "only the target": (
         "y\n1\n",
@@ -312,8 +324,10 @@ def test_a_long_cell_is_shortened(write: Write):
 
 
 def test_a_missing_file(write: Write):
-    message = fault(lambda: csv(path="flats.csv", target="y"))
-    assert message == f"flats.csv: no such file; looked from {os.getcwd()} on"
+    message = f"flats.csv: no such file (the working directory is {os.getcwd()})"
+    assert fault(lambda: csv(path="flats.csv", target="y")) == message
+    assert fault(lambda: csv(path=os.path.abspath("flats.csv"), target="y")) == message
+    assert fault(lambda: csv(path="/no/flats.csv", target="y")) == "/no/flats.csv: no such file"
 
 
 def test_a_directory_and_a_pipe_are_refused(write: Write):
@@ -376,7 +390,7 @@ def test_every_option_is_explained():
 
 # Any table, any bytes
 
-FINITE = st.floats(-3.4e38, 3.4e38)
+USABLE = st.floats(-3.4e38, 3.4e38)
 NAME = st.from_regex(r"\A\w[\w ,;'\"-]*\w\Z").map(lambda name: " ".join(name.split()))
 
 
@@ -389,7 +403,7 @@ def anywhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(st.data())
 def test_any_table_reads_back_in_any_order_of_columns(anywhere: Path, data: st.DataObject):
     width = data.draw(st.integers(2, 5))
-    cells = data.draw(st.lists(st.lists(FINITE, min_size=width, max_size=width), min_size=1))
+    cells = data.draw(st.lists(st.lists(USABLE, min_size=width, max_size=width), min_size=1))
     names = data.draw(st.lists(NAME, min_size=width, max_size=width, unique=True))
     order = data.draw(st.permutations(range(width)))
     text = io.StringIO()
@@ -420,13 +434,18 @@ def test_any_bytes_give_a_table_or_a_fault(anywhere: Path, content: bytes):
     assert table.inputs.isfinite().all()
 
 
-def test_a_large_file_with_line_breaks_in_its_cells_keeps_its_rows_in_step(write: Write):
+@pytest.mark.parametrize("kinds", [['"a, b"', "plain"], ['"two\nlines"', '"a, b"', "plain"]])
+def test_the_rows_of_a_large_file_stay_in_step(write: Write, kinds: list[str]):
     """Large enough for the fast reader to share it out among threads."""
     chance = random.Random(0)
-    kinds = ['"two\nlines"', '"a, b"', "plain"]
-    expected = [(place, chance.choice(kinds)) for place in range(200_000)]
-    path = write("a,b,y\n" + "".join(f"{i},{i / 4},{kind}\n" for i, kind in expected))
+    expected = [chance.choice(kinds) for _ in range(100_000)]
+    path = write("a,b,y\n" + "".join(f"{i},{i / 4},{kind}\n" for i, kind in enumerate(expected)))
     table = csv(path=path, target="y")
-    assert torch.equal(table.inputs[:, 0], torch.arange(200_000, dtype=torch.float64))
+    assert torch.equal(table.inputs[:, 0], torch.arange(100_000, dtype=torch.float64))
     assert torch.equal(table.inputs[:, 1], table.inputs[:, 0] / 4)
-    assert table.target == [kind.strip('"') for _, kind in expected]
+    assert table.target == [kind.strip('"') for kind in expected]
+
+
+def test_quotes_within_a_word_join_no_rows(write: Write):
+    table = csv(path=write('"a",y\n1,p"q\n2,p"q\n3,r\n'), target="y")
+    assert (rows(table), table.target) == ([[1], [2], [3]], ['p"q', 'p"q', "r"])

@@ -260,3 +260,16 @@ def test_batch_normalisation_survives_a_row_left_over() -> None:
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
     assert order(50, 0, 1).tolist() != order(50, 0, 2).tolist() != order(50, 1, 2).tolist()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_gpu_ends_where_the_cpu_ends(precision: str) -> None:
+    changes: dict[str, Any] = {"data": CLASSES, "precision": precision, "average": {"decay": 0.9}}
+    losses = {
+        device: [(r.train_loss, r.val_loss) for r in records(prepared(device=device, **changes))]
+        for device in ("cpu", "cuda")
+    }
+    for cpu, gpu in zip(losses["cpu"], losses["cuda"], strict=True):
+        assert gpu == pytest.approx(cpu, rel=1e-3 if precision == "float32" else 1e-9)

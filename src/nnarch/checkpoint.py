@@ -4,8 +4,11 @@ A checkpoint is a directory of four files. Weights are safetensors and descripti
 that opening one can execute nothing; `manifest.json` holds the SHA-256 of each file, since a
 flipped bit in a tensor is a valid tensor. A new checkpoint is staged beside the old one and
 renamed into its place, which keeps the old one, intact, as `previous` where it is asked for.
+Between two renames there is a moment without a checkpoint in that place; whoever is killed then
+leaves the old one aside, where both `load` and the next `save` find it.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -54,12 +57,11 @@ def save(checkpoint: Checkpoint, directory: Path, previous: Path | None = None) 
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     contents[MANIFEST] = json.dumps({"format": FORMAT, "sha256": sums}, indent=1).encode()
     staged = directory.with_name(f".{directory.name}.new")
-    old = previous or directory.with_name(f".{directory.name}.old")
+    old = previous or _aside(directory)
     with files.machine_faults(directory):
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        for name, data in contents.items():
-            files.write(staged / name, data)
+        _stage(contents, staged)
+        if old.exists() and not directory.exists():
+            old.rename(directory)
         if directory.exists():
             shutil.rmtree(old, ignore_errors=True)
             directory.rename(old)
@@ -69,11 +71,45 @@ def save(checkpoint: Checkpoint, directory: Path, previous: Path | None = None) 
             shutil.rmtree(old, ignore_errors=True)
 
 
+def _stage(contents: Mapping[str, bytes], staged: Path) -> None:
+    """Write all files into the new directory `staged`, or leave nothing of it."""
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    try:
+        for name, data in contents.items():
+            files.write(staged / name, data)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def _aside(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.old")
+
+
 def load(directory: Path, state: bool = False) -> Checkpoint:
     """The checkpoint in `directory`, every file checked against the manifest.
 
     Raises: RunError where a file is missing, damaged or of a newer format.
     """
+    while True:
+        found = _place(directory)
+        try:
+            return _loaded(found[0], state)
+        except RunError:
+            if _place(directory) == found:
+                raise  # else a training process has put a new one there meanwhile
+
+
+def _place(directory: Path) -> tuple[Path, int]:
+    """Where the checkpoint of `directory` is, and which one it is."""
+    for path in (directory, _aside(directory)):
+        with contextlib.suppress(OSError):
+            return path, path.stat().st_ino
+    return directory, 0
+
+
+def _loaded(directory: Path, state: bool) -> Checkpoint:
     import safetensors.torch
 
     names = ["model.safetensors", "meta.json", *(["state.pt"] if state else [])]
@@ -91,7 +127,8 @@ def _weights(tensors: "Mapping[str, Tensor]") -> bytes:
     import safetensors.torch
 
     return safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # a copy of each, since safetensors refuses weights that two layers share
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     )
 
 
@@ -110,11 +147,11 @@ def _opened(state: bytes) -> dict[str, Any]:
 
 def _sums(directory: Path) -> dict[str, str]:
     try:
-        manifest = json.loads((directory / MANIFEST).read_bytes())
+        manifest = json.loads(files.read(directory / MANIFEST))
         found, sums = manifest["format"], dict(manifest["sha256"])
     except FileNotFoundError:
         raise RunError(f"{directory / MANIFEST}: no such file; the checkpoint is missing") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise RunError(f"{directory / MANIFEST}: damaged: {_first_line(error)}") from error
     if found != FORMAT:
         raise RunError(f"{directory}: has format {found}; this nnarch reads format {FORMAT}")
@@ -123,7 +160,7 @@ def _sums(directory: Path) -> dict[str, str]:
 
 def _checked(path: Path, expected: str | None) -> bytes:
     try:
-        data = path.read_bytes()
+        data = files.read(path)
     except OSError as error:
         raise RunError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     if hashlib.sha256(data).hexdigest() != expected:

@@ -6,14 +6,21 @@ carries data alone; `main` turns every fault into one line and the exit code of 
 
 import io
 import os
+import shutil
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from nnarch import console
 from nnarch.errors import NnarchError, UsageError
+
+MOST_LINES = 30  # of one error; a list of a thousand wrong numbers needs no thousand
+MOST_CHARACTERS = 2000
 
 app = typer.Typer(
     add_completion=False,
@@ -68,7 +75,6 @@ def train(
 ) -> None:
     """Train one network into a new run directory, and print its path."""
     from nnarch import config as configs
-    from nnarch import console
 
     files, overrides = _words(config)
     _import(plugin)
@@ -116,8 +122,8 @@ def evaluate(
     _import(plugin)
     wanted = [name.strip() for name in metrics.split(",") if name.strip()]
 
-    from nnarch import console, trained
     from nnarch import files as disk
+    from nnarch import trained
     from nnarch.metrics import confusion
 
     measured = trained.evaluate_run(found, split, data, wanted)
@@ -151,11 +157,10 @@ def components(
     from nnarch import files as disk
 
     _import(plugin)
-    listed = describe.components(kind, name)
     if as_json:
-        print(disk.to_json(listed, indent=1))
+        print(disk.to_json(describe.components(kind, name), indent=1))
     else:
-        print(describe.as_text(listed))
+        print(describe.as_text(kind, name, shutil.get_terminal_size().columns))
 
 
 @app.command()
@@ -170,73 +175,93 @@ def schema(plugin: Plugins = None, debug: Debug = False) -> None:
 
 def main() -> None:
     """Run the command line; every ending is an exit code, and no fault of a user a traceback."""
-    _use_utf8()
+    _prepare_streams()
     code = _run(lambda: app(standalone_mode=False))
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has had enough, as in `| head`
+    except OSError as error:
+        code = code or _refused(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
 def _run(command: Callable[[], Any]) -> int:
-    debug = "--debug" in sys.argv
     try:
         code = command()
-    except NnarchError as error:
-        if debug:
-            raise
-        for line in error.lines:
-            _say(f"error: {line}")
-        return error.exit_code
+        return code if isinstance(code, int) else 0
     except typer.Exit as error:
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except BrokenPipeError:
-        return 0
     except Exception as error:
-        if words := getattr(error, "format_message", None):  # click's, of whichever click it is
-            _say(f"error: {' '.join(words().split())}")
-            return 2
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-            _say("error: out of memory; try a smaller batch_size, fewer rows or a smaller model")
-            return 7
-        return _bug(error, debug)
-    return code if isinstance(code, int) else 0
+        if "--debug" in sys.argv:
+            traceback.print_exception(error)
+        return _ending(error)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
 
 
-def _bug(error: Exception, debug: bool) -> int:
+def _ending(error: Exception) -> int:
+    """Say what went wrong, a line a fault; the exit code."""
+    if isinstance(error, NnarchError):
+        for line in error.lines[:MOST_LINES]:
+            _say(line)
+        if more := error.lines[MOST_LINES:]:
+            _say(f"and {len(more):,} more")
+        return error.exit_code
+    if isinstance(error, typer.Abort):
+        _say("interrupted")
+        return 130
+    if words := getattr(error, "format_message", None):  # click's, of whichever click it is
+        if message := words():  # none where help was asked for by saying nothing
+            _say(message)
+        return 2
+    if isinstance(error, OSError):
+        return _refused(error)
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        _say("out of memory; try a smaller batch_size, fewer rows or a smaller model")
+        return 7
+    return _bug(error)
+
+
+def _refused(error: OSError) -> int:
+    """What the machine refuses; that nobody reads on, as in `| head`, is no fault."""
+    if isinstance(error, BrokenPipeError):
+        return 0
+    _say(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+    return 7
+
+
+def _bug(error: Exception) -> int:
     """A fault of ours: one line, and the traceback in a file that it names."""
-    import tempfile
-    import traceback
-
-    if debug:
-        raise error
     with tempfile.NamedTemporaryFile(
-        "w", prefix="nnarch-error-", suffix=".log", delete=False
+        "w", prefix="nnarch-error-", suffix=".log", encoding="utf-8", delete=False
     ) as file:
         file.write(" ".join(sys.argv) + "\n\n")
         traceback.print_exception(error, file=file)
-    cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    _say(f"error: a bug in nnarch: {cause}; the traceback is in {file.name}")
+    cause = f"{type(error).__name__}: {error}"[:200]
+    _say(f"a bug in nnarch: {cause}; the traceback is in {file.name}")
     return 1
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+def _say(message: str) -> None:
+    """An error, on one line that can do a terminal no harm, whatever a file was called."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
+    console.say(f"error: {shown if len(shown) <= MOST_CHARACTERS else shown[:MOST_CHARACTERS]}")
 
 
-def _use_utf8() -> None:
-    """Any name of a file or class can be printed, whatever the locale."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+def _prepare_streams() -> None:
+    """Any name of a file or class can be printed, whatever the locale, and to nobody too."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, as in `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _words(words: list[str]) -> tuple[list[str], list[str]]:
     """Config files and overrides, told apart by the equals sign unless such a file exists."""
-    files = [word for word in words if "=" not in word or Path(word).is_file()]
+    files = [word for word in words if "=" not in word or os.path.isfile(word)]
     overrides = [word for word in words if word not in files]
     if not files:
         raise UsageError("missing a CONFIG file before the overrides")

@@ -19,11 +19,11 @@ from pydantic import Field, PrivateAttr
 
 from nnarch import space, yamlfile
 from nnarch.errors import ConfigError, UsageError
-from nnarch.options import Count, IsPath, Named
+from nnarch.options import WHOLE, Count, IsPath, Named
 from nnarch.registry import REGISTRIES
 from nnarch.sections import Average, Clip, EarlyStopping, Section
-from nnarch.tree import Tree
-from nnarch.validate import Fault, Path, dotted, fill
+from nnarch.tree import Tree, plain
+from nnarch.validate import Fault, Path, dotted, fill, shortened, undotted
 
 NAME = r"^[A-Za-z0-9_.][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[
@@ -43,14 +43,20 @@ Device = Annotated[
         json_schema_extra={"expected": "auto, cpu, cuda, cuda:N or mps"},
     ),
 ]
+Monitor = Annotated[
+    str,
+    Field(pattern=r"^val_\w+$", json_schema_extra={"expected": "val_loss, or val_ and a metric"}),
+]
 Spec = dict[str, Any]  # {name: ..., options}, filled
 
 
 class Config(Section):
     """What one run is made from. Component keys hold `{name: ..., options}`, filled."""
 
-    name: Name = Field(default="run", description="What the run directory is called after.")
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
+    name: Name = Field(
+        default="run", description="What the run directory is called after; the file, unless given."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE] = Field(
         default=0, description="Seed of initial weights, batch order and dropout."
     )
     device: Device = Field(
@@ -84,7 +90,7 @@ class Config(Section):
     metrics: Annotated[list[Spec] | None, Named("metric", many=True)] = Field(
         default=None, description="What is measured each epoch; the task's usual ones unless given."
     )
-    monitor: Annotated[str, Field(pattern=r"^val_\w+$")] = Field(
+    monitor: Monitor = Field(
         default="val_loss",
         description="What chooses the best epoch: val_loss, or val_ and a metric.",
     )
@@ -93,7 +99,7 @@ class Config(Section):
     )
 
     _text: str = PrivateAttr("")
-    _place: Callable[[Path], str] = PrivateAttr(lambda path: "config")
+    _tree: Tree = PrivateAttr(default_factory=Tree)  # knows the place of each value
 
     @property
     def text(self) -> str:
@@ -102,7 +108,7 @@ class Config(Section):
 
     def fault(self, path: Path, message: str) -> ConfigError:
         """An error about the value at `path`, with its place in the files."""
-        return ConfigError(f"{self._place(path)}: {dotted(path)}: {message}")
+        return ConfigError(f"{self._tree.place(path)}: {dotted(path)}: {message}")
 
     @contextlib.contextmanager
     def locating(self, key: str) -> Iterator[None]:
@@ -113,10 +119,10 @@ class Config(Section):
             raise ConfigError(self._located(key, fault) for fault in error.faults) from error
 
     def _located(self, key: str, fault: str) -> str:
-        path: Path = tuple(fault.partition(": ")[0].split("."))
-        if path[0] == key:
-            return f"{self._place(path)}: {fault}"
-        return f"{self._place((key,))}: {key}: {fault}"
+        path = undotted(fault.partition(": ")[0])
+        if path[:1] == (key,):
+            return f"{self._tree.place(path)}: {fault}"
+        return f"{self._tree.place((key,))}: {key}: {fault}"
 
     def to_yaml(self) -> str:
         """The complete config as YAML that `load` reads back equal."""
@@ -145,8 +151,11 @@ def load(
     tree = Tree()
     for value, place in layers:
         tree.merge(value, place)
+    tree.value.setdefault("name", _named_after(files))
     given = [(*_parse(override), "command line") for override in overrides]
-    given += [(key, value, "argument") for key, value in (changes or {}).items()]
+    given += [
+        (key, plain(value, undotted(key)), "argument") for key, value in (changes or {}).items()
+    ]
     faults = [fault for change in given for fault in _change(tree, *change)]
     faults += [Fault(path, _LEFT_OPEN) for path in space.open_values(tree.value)]
     filled, found = fill(Config, tree.value)
@@ -156,7 +165,7 @@ def load(
         raise ConfigError(f"{tree.place(path)}: {dotted(path)}: {text}" for path, text in faults)
     filled["data"] = _with_whole_paths(filled["data"], files)
     config = Config.model_validate_json(json.dumps(filled))
-    config._text, config._place = text, tree.place
+    config._text, config._tree = text, tree
     return config
 
 
@@ -167,11 +176,12 @@ def _read(
     files: Sequence[str | File] | str | File | Mapping[str, Any],
 ) -> tuple[list[tuple[Mapping[str, Any], Callable[[Path], str]]], str]:
     if isinstance(files, Mapping):
-        return [(files, lambda path: "config")], yamlfile.dump(dict(files))
+        value = plain(files)
+        return [(value, lambda path: "config")], yamlfile.dump(value)
     texts, layers = [], []
     for file in _listed(files):
-        if File(file).is_dir():
-            raise ConfigError(
+        if os.path.isdir(file):
+            raise UsageError(
                 f"{file}: is a directory; expected a config file"
                 + (f" such as {file}/resolved.yaml" if (File(file) / "run.json").exists() else "")
             )
@@ -181,6 +191,13 @@ def _read(
         layers.append((document.value, document.where))
         texts.append(document.text)
     return layers, "---\n".join(texts)
+
+
+def _named_after(files: Any) -> str:
+    """The name of a run whose config gives none: its files', of which any have one."""
+    stems = [File(file).stem for file in _listed(files) if file != "-"]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(stems)).strip("-")
+    return name[:80] or "run"
 
 
 def _with_whole_paths(data: dict[str, Any], files: Any) -> dict[str, Any]:
@@ -193,8 +210,8 @@ def _with_whole_paths(data: dict[str, Any], files: Any) -> dict[str, Any]:
     homes = [File.cwd(), *(File(file).parent for file in _listed(files) if file != "-")]
     found = {}
     for name in named:
-        candidates = [home / File(data[name]).expanduser() for home in homes]
-        there = [path for path in candidates if path.exists()]
+        candidates = [os.path.join(home, os.path.expanduser(data[name])) for home in homes]
+        there = [path for path in candidates if os.path.exists(path)]
         found[name] = os.path.abspath((there or candidates)[0])
     return data | found
 
@@ -205,21 +222,32 @@ def _listed(files: Any) -> list[str | File]:
     return [files] if isinstance(files, str | File) else list(files)
 
 
+_KEY = re.compile(r"[^][.]+(\.[^][.]+|\[[0-9]{1,9}\])*")
+
+
 def _parse(override: str) -> tuple[str, Any]:
     """The key and the value of a `key=value`."""
     key, equals, text = override.partition("=")
-    if not key or not equals:
-        raise UsageError(f"got {override!r}; expected key=value, such as optimizer.lr=1e-3")
-    return key, yamlfile.parse_value(text, f"command line: {key}")
+    if not equals or not _KEY.fullmatch(key):
+        raise UsageError(
+            f"got {shortened(override)}; expected key=value, such as optimizer.lr=1e-3 or "
+            "model.widths[0]=8"
+        )
+    source = f"command line: {key}"
+    try:
+        return key, yamlfile.parse_value(text, source)
+    except ConfigError as error:  # its one line needs no number
+        shown = [fault.replace(f"{source}:1: ", f"{source}: ", 1) for fault in error.faults]
+        raise ConfigError(shown) from error
 
 
 def _change(tree: Tree, key: str, value: Any, place: str) -> list[Fault]:
     """Lay a value over the tree at a dotted key."""
-    parts = [part for part in re.split(r"\.|\[|\]\.?", key) if part]
-    path: Path = tuple(int(part) if part.isdigit() else part for part in parts)
+    path = undotted(key)
     try:
         tree.set(path, value, lambda _: place)
     except (KeyError, IndexError, TypeError):
         tree.note(path, place)
-        return [Fault(path, f"there is no such place: {dotted(path[:-1])} holds no {path[-1]!r}")]
+        holder, last = dotted(path[:-1]), dotted(path[-1:])
+        return [Fault(path, f"no such place; {holder}, as given, has no {last}")]
     return []

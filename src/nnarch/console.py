@@ -5,12 +5,13 @@ drawn, and nothing here knows how a figure came about.
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from nnarch.training import Record
 
@@ -25,8 +26,18 @@ def stderr() -> "Console":
 
 
 def say(line: str) -> None:
-    """A message."""
-    print(line, file=sys.stderr)
+    """A message; where nobody reads any more, work goes on in silence."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _draw(*parts: "RenderableType") -> None:
+    out = stderr()
+    with out.capture() as drawn:
+        out.print(*parts, sep="\n")
+    say(drawn.get().removesuffix("\n"))
 
 
 def number(value: float | int | None) -> str:
@@ -104,14 +115,12 @@ def summary(run: str, about: Mapping[str, Any]) -> None:
         values = [best.get(f"{part}_{name}") for part in ("train", "val")]
         label = f"loss ({about['loss']})" if name == "loss" else name
         table.add_row(label, *map(number, values), f"[bold]{number(test[name])}[/bold]")
-    out = stderr()
-    out.print(
+    _draw(
         f"\nbest epoch [bold]{results['best_epoch']}[/bold] of {results['epochs']}, "
-        f"{about['parameters']:,} parameters, {duration(about['seconds'])}\n"
+        f"{about['parameters']:,} parameters, {duration(about['seconds'])}\n",
+        table,
     )
-    out.print(table)
-    say("")
-    say(f"evaluate: nnarch eval {run}")
+    say(f"\nevaluate: nnarch eval {run}")
 
 
 def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
@@ -129,4 +138,4 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
             for j, count in enumerate(row)
         ]
         table.add_row(Text(name), *cells)
-    stderr().print(table)
+    _draw(table)

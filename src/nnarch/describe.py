@@ -4,17 +4,20 @@ Both are read from the same signatures and sections that a config is checked aga
 cannot drift from it.
 """
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from nnarch import yamlfile
 from nnarch.config import Config
 from nnarch.errors import ConfigError, UsageError
 from nnarch.options import Named
 from nnarch.registry import REGISTRIES, Component, suggestion
 from nnarch.validate import expected, json_schema, mark
 
+TIED = "\xa0"  # a space that no line ends at
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -23,18 +26,26 @@ class Option(NamedTuple):
 
     name: str
     accepts: str
-    default: str
+    required: bool
+    default: Any
     sentence: str
 
 
 def options(component: Component) -> list[Option]:
-    """The options of a component, its own and those of its kind."""
+    """The options of a component: its own, then those that all of its kind take."""
+    fields = component.schema.model_fields
+    common = component.kind.common.model_fields
     described = []
-    for name, field in component.schema.model_fields.items():
+    for name, field in sorted(fields.items(), key=lambda item: item[0] in common):
         named = mark(field)
-        accepts = f"a kind of {named.kind}" if named else expected(component.schema, (name,))
-        default = "required" if field.is_required() else _written(field.get_default())
-        described.append(Option(name, accepts, default, field.description or ""))
+        if named:
+            accepts = REGISTRIES[named.kind].kind.a_noun
+        else:
+            accepts = expected(component.schema, (name,))
+        default = None if field.is_required() else field.get_default()
+        plain = default.model_dump() if isinstance(default, BaseModel) else default
+        sentence = field.description or ""
+        described.append(Option(name, accepts, field.is_required(), plain, sentence))
     return described
 
 
@@ -65,22 +76,53 @@ def components(kind: str | None = None, name: str | None = None) -> dict[str, An
     }
 
 
-def as_text(listed: Mapping[str, Any]) -> str:
-    """What `components` gives, for reading."""
-    if "options" not in listed:
-        width = max(map(len, listed))
-        inside = {
-            key: value if isinstance(value, str) else ", ".join(value)
-            for key, value in listed.items()
-        }
-        return "\n".join(f"{key:{width}}  {value}" for key, value in inside.items())
-    lines = [f"{listed['kind']} {listed['name']}: {listed['summary']}", ""]
-    for option in listed["options"]:
-        lines += [
-            f"  {option['name']}: {option['accepts']} ({option['default']})",
-            f"      {option['sentence']}",
+def as_text(kind: str | None = None, name: str | None = None, width: int = 80) -> str:
+    """What `components` gives, for reading in `width` columns."""
+    listed = components(kind, name)
+    if kind is None:
+        return _columns({kind: ", ".join(names) for kind, names in listed.items()}, width)
+    if name is None:
+        own = f"Of your own, with --plugin FILE: {REGISTRIES[kind].kind.contract}."
+        return f"{_columns(listed, width)}\n\n{textwrap.fill(own, width)}"
+    described = {
+        option["name"]: f"{option['sentence']}\n{option['accepts']}; {_default(option)}"
+        for option in listed["options"]
+    }
+    return "\n\n".join(
+        [
+            textwrap.fill(f"{name}: {listed['summary']}", width),
+            _columns(described, width) if described else "It has no options.",
+            f"Defined in {listed['where']}",
         ]
-    return "\n".join([*lines, "" if listed["options"] else "  no options", listed["where"]])
+    )
+
+
+def _columns(rows: Mapping[str, str], width: int) -> str:
+    """Names on the left, on the right what belongs to each, wrapped."""
+    indent = max(map(len, rows)) + 2
+    wrapped = []
+    for name, text in rows.items():
+        lines = [
+            line
+            for paragraph in text.splitlines()
+            for line in textwrap.wrap(paragraph, max(width - indent, 20))
+        ]
+        wrapped += [f"{'' if i else name:{indent}}{line}" for i, line in enumerate(lines or [""])]
+    return "\n".join(line.rstrip() for line in wrapped).replace(TIED, " ")
+
+
+def _default(option: Mapping[str, Any]) -> str:
+    """Whether an option has to be given, or else what it is, as a config would say it."""
+    written = _written(option["default"]).replace(" ", TIED)
+    return "required" if option["required"] else f"default {written}"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_written(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return f"{value:g}" if isinstance(value, float) else yamlfile.dump(value).splitlines()[0]
 
 
 def schema() -> dict[str, Any]:
@@ -144,14 +186,3 @@ def _property(model: type[BaseModel], name: str, part: Mapping[str, Any]) -> dic
 def _reference(named: Named) -> dict[str, Any]:
     reference = {"$ref": f"#/$defs/{named.kind}"}
     return {"type": "array", "items": reference} if named.many else reference
-
-
-def _written(value: Any) -> str:
-    """A default as a config would say it."""
-    if value is None:
-        return "default null"
-    if isinstance(value, bool):
-        return f"default {str(value).lower()}"
-    if isinstance(value, BaseModel):
-        return "default " + ", ".join(f"{key} {inner}" for key, inner in value)
-    return f"default {value:g}" if isinstance(value, float) else f"default {value}"

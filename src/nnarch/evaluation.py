@@ -56,7 +56,7 @@ def evaluate(
     """
     made = outputs(network, rows.inputs)
     made = made.to(rows.target.dtype if rows.target.is_floating_point() else torch.float32)
-    measured = loss.values(made, rows.target).double().mean(0)
+    measured = loss.values(made, rows.target).cpu().double().mean(0)
     predicted, truth = loss.predict(made), rows.target
     if not task.classes:
         predicted, truth = (target.inverse(numbers.cpu()) for numbers in (predicted, truth))

@@ -8,7 +8,7 @@ import contextlib
 import json
 import math
 import os
-import tempfile
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,28 +31,40 @@ def write(path: Path, content: str | bytes) -> None:
     Raises: MachineError where the disk is full or may not be written.
     """
     data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     with machine_faults(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with open(handle, "wb") as file:
-                os.fchmod(file.fileno(), 0o644)
+            with open(temporary, "xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
+
+
+def read(path: Path) -> bytes:
+    """The content of a plain file; a pipe or a device, which may never end, is not opened.
+
+    Raises: OSError.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"{path}: not a plain file")
+    return path.read_bytes()
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON that every reader takes: a number that is none or not finite is null.
 
+    What a file name holds beside characters stands in it as an escape.
+
     >>> to_json({"f1": float("nan"), "loss": 0.5})
     '{"f1": null, "loss": 0.5}'
     """
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False)
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _finite(value: Any) -> Any:

@@ -8,6 +8,7 @@ directory, source and all, and has to be named again to open it.
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def load(paths: Sequence[Path]) -> None:
         name = f"nnarch_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
         if name in sys.modules:
             continue
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ConfigError(f"{path}: no such plugin file")
         found = importlib.util.spec_from_file_location(name, path)
         if found is None or found.loader is None:
@@ -49,7 +50,7 @@ def load(paths: Sequence[Path]) -> None:
             found.loader.exec_module(module)
             for component in _components():
                 _ = component.schema
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             cause = f"{type(error).__name__}: {error}".splitlines()[0]
             raise ConfigError(f"{path}: the plugin does not import: {cause}") from error

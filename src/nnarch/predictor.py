@@ -55,7 +55,7 @@ class Predictor(nn.Module):
 
         Returns: (N,) class labels, or numbers (N,), or (N, T) where there are several targets.
 
-        Raises: DataError where a column is missing or is not numeric.
+        Raises: DataError where a column is missing, or a value is no finite number.
         """
         made = self(self._rows(table))
         if self.task.classes:
@@ -71,16 +71,32 @@ class Predictor(nn.Module):
     def _rows(self, table: Any) -> Tensor:
         names = list(table) if isinstance(table, Mapping) else getattr(table, "columns", None)
         if names is None:
-            rows = torch.as_tensor(table, dtype=torch.float64)
+            rows = _numbers(table, "the table")
         else:
             if missing := [name for name in self.input_names if name not in list(names)]:
                 raise DataError(f"the table lacks the column {missing[0]!r}; it has {list(names)}")
-            columns = [np.asarray(table[name], dtype=np.float64) for name in self.input_names]
-            rows = torch.from_numpy(np.stack(columns, axis=1))
+            columns = [_numbers(table[name], f"column {name!r}") for name in self.input_names]
+            if len({column.shape for column in columns}) > 1:
+                raise DataError("the table has columns of different lengths")
+            rows = torch.stack(columns, dim=1)
         if rows.dim() != 2 or rows.shape[1] != len(self.input_names):
             raise DataError(
                 f"got rows of shape {tuple(rows.shape)}; expected (rows, {len(self.input_names)})"
             )
-        if not rows.isfinite().all():
-            raise DataError("the table holds values that are not finite numbers")
         return rows
+
+
+def _numbers(values: Any, what: str) -> Tensor:
+    """`values` as float64, on the CPU, all finite for a network as well.
+
+    Raises: DataError that begins with `what`.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().double().numpy()
+    try:
+        numbers = torch.from_numpy(np.array(values, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what} is not all numbers: {error}") from error
+    if not numbers.float().isfinite().all():
+        raise DataError(f"{what} holds values that are not finite numbers")
+    return numbers

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, Field, PydanticUserError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from nnarch.errors import ConfigError
 from nnarch.sections import DataOptions, ScheduleOptions, Section
@@ -38,6 +39,20 @@ class Kind:
     contract: str
     key: str = "name"  # what a config calls the component's name
     common: type[Section] = Section  # keys that every component of the kind takes
+    facts: tuple[str, ...] = ()  # what has to be said when one is registered
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called in a sentence."""
+        return "data source" if self.name == "data" else self.name
+
+    @property
+    def a_noun(self) -> str:
+        """
+        >>> REGISTRIES["optimizer"].kind.a_noun, REGISTRIES["data"].kind.a_noun
+        ('an optimizer', 'a data source')
+        """
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
 
 @dataclass(frozen=True)
@@ -57,46 +72,66 @@ class Component:
     @property
     def summary(self) -> str:
         """The first sentence or so of the builder's docstring."""
-        doc = inspect.getdoc(self.builder) or ""
-        return " ".join(doc.split("\n\n")[0].split())
+        return " ".join(self._doc.split("\n\n")[0].split())
+
+    @property
+    def _doc(self) -> str:
+        return inspect.cleandoc(self.builder.__doc__ or "")  # of a class, not of its parent
 
     @property
     def where(self) -> str:
-        """File and line of the builder."""
+        """File and line of the builder, or its module where it has no source."""
         code = inspect.unwrap(self.builder)
-        return f"{inspect.getsourcefile(code)}:{inspect.getsourcelines(code)[1]}"
+        try:
+            return f"{inspect.getsourcefile(code)}:{inspect.getsourcelines(code)[1]}"
+        except (OSError, TypeError):
+            return self.builder.__module__
 
     @cached_property
     def schema(self) -> type[BaseModel]:
         """The options as a strict pydantic model: types, limits, defaults, descriptions."""
         parameters = self._option_parameters()
-        sentences = _option_sentences(inspect.getdoc(self.builder) or "")
+        sentences = _option_sentences(self._doc)
         fields: dict[str, Any] = {}
         for parameter in parameters:
             if parameter.annotation is parameter.empty or parameter.kind in (
                 parameter.VAR_POSITIONAL,
                 parameter.VAR_KEYWORD,
             ):
-                raise TypeError(f"option {parameter.name!r} needs a type annotation of its own")
+                raise TypeError(
+                    f"{self.name}: option {parameter.name!r} needs a type annotation of its own"
+                )
             if parameter.name in (self.kind.key, *self.kind.common.model_fields):
-                raise TypeError(f"every {self.kind.name} has {parameter.name!r} already")
+                raise TypeError(
+                    f"{self.name}: every {self.kind.noun} has {parameter.name!r} already"
+                )
             default = ... if parameter.default is parameter.empty else parameter.default
+            if default is not ... and not _is_plain(default):
+                raise TypeError(
+                    f"{self.name}: the default of option {parameter.name!r} is not plain data"
+                )
             field = Field(default, description=sentences.get(parameter.name))
             fields[parameter.name] = (parameter.annotation, field)
         try:
             return create_model(self.name, __base__=self.kind.common, **fields)
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
-            raise TypeError(str(error).split("\n")[0]) from error
+            raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
 
     def _option_parameters(self) -> list[inspect.Parameter]:
-        given = len(self.kind.given)
+        taken = len(self.kind.given)
         parameters = list(inspect.signature(self.builder).parameters.values())
-        if len(parameters) < given:
-            raise TypeError(f"a {self.kind.name} is built from ({', '.join(self.kind.given)})")
-        if any(isinstance(parameter.annotation, str) for parameter in parameters[given:]):
-            evaluated = inspect.signature(self.builder, eval_str=True)
-            parameters = list(evaluated.parameters.values())
-        return parameters[given:]
+        if len(parameters) < taken:
+            given = ", ".join(self.kind.given)
+            raise TypeError(f"{self.name}: {self.kind.a_noun} is built from ({given})")
+        return [self._evaluated(parameter) for parameter in parameters[taken:]]
+
+    def _evaluated(self, parameter: inspect.Parameter) -> inspect.Parameter:
+        """`parameter` with its annotation as a type, though it may be written as text."""
+        if not isinstance(parameter.annotation, str):
+            return parameter
+        code: Any = self.builder.__init__ if inspect.isclass(self.builder) else self.builder
+        scope = inspect.unwrap(code).__globals__
+        return parameter.replace(annotation=eval(parameter.annotation, scope))
 
     def build(self, spec: Mapping[str, Any], *given: Any) -> Any:
         """Call the builder with what nnarch gives and its own options of a filled `spec`."""
@@ -109,6 +144,14 @@ class Component:
         except Exception as error:
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             raise ConfigError(f"{self.name} cannot be built: {cause} ({self.where})") from error
+
+
+def _is_plain(default: Any) -> bool:
+    try:
+        to_jsonable_python(default)
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 def _option_sentences(doc: str) -> dict[str, str]:
@@ -143,7 +186,7 @@ class Registry:
     def register(self, builder: Any = None, /, *, name: str | None = None, **facts: Any) -> Any:
         """Decorate a builder to give it `name` (its own, unless said) in this registry.
 
-        Raises: ValueError where the name is taken, TypeError where a signature is no schema.
+        Raises: ValueError where the name is taken, TypeError where a fact of its kind is not said.
         """
         if builder is None:
             return lambda builder: self._add(builder, name, facts)
@@ -151,10 +194,15 @@ class Registry:
 
     def _add(self, builder: Builder, name: str | None, facts: Mapping[str, Any]) -> Builder:
         component = Component(self.kind, name or builder.__name__, builder, facts)
+        if not component.is_ours:
+            importlib.import_module(self.kind.home)  # so that a name of ours is known as taken
         if taken := self._components.get(component.name):
             raise ValueError(
-                f"there is a {self.kind.name} called {component.name!r} already, in {taken.where}"
+                f"there is {self.kind.a_noun} called {component.name!r} already, in {taken.where}"
             )
+        if missing := [fact for fact in self.kind.facts if fact not in facts]:
+            said = ", ".join(f"{fact}=..." for fact in missing)
+            raise TypeError(f"{component.name}: {self.kind.a_noun} is registered with {said} too")
         self._components[component.name] = component
         return builder
 
@@ -176,7 +224,10 @@ class Registry:
         """
         names = self.names()
         if name not in self._components:
-            raise ConfigError(f"no {self.kind.name} is called {name!r}; {suggestion(name, names)}")
+            called = name if len(name) <= 60 else f"{name[:57]}..."
+            raise ConfigError(
+                f"no {self.kind.noun} is called {called!r}; {suggestion(name, names)}"
+            )
         return self._components[name]
 
     def build(self, spec: Mapping[str, Any], *given: Any) -> Any:
@@ -220,12 +271,14 @@ _KINDS = (
         "nnarch.losses",
         ("task",),
         "given the task (nnarch.data.task.Task); returns an nnarch.losses.Loss",
+        facts=("tasks", "standardize"),
     ),
     Kind(
         "optimizer",
         "nnarch.optim",
         ("parameters",),
-        "given the network's parameters; returns a torch.optim.Optimizer",
+        "given the network's parameters; returns a torch.optim.Optimizer, or what is used as one "
+        "(nnarch.optim.stepper.Stepper)",
     ),
     Kind(
         "schedule",
@@ -248,6 +301,7 @@ _KINDS = (
         "nnarch.metrics",
         ("result",),
         "given targets and predictions as an nnarch.metrics.Result; returns a number",
+        facts=("tasks", "higher"),
     ),
 )
 REGISTRIES = {kind.name: Registry(kind) for kind in _KINDS}

@@ -6,7 +6,7 @@ whoever watches, and at the end measures the best network on the rows that it ne
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -86,6 +86,9 @@ def train(experiment: Experiment, run: RunDir, stop: Stop | None = None) -> Iter
             ending["error"] = error.lines[0]
             run.log(f"error: {error.lines[0]}")
             raise
+        except GeneratorExit:  # whoever took the records wants no more of them
+            ending |= {"status": "interrupted", "exit_code": 0}
+            raise
         finally:
             seconds = round(time.monotonic() - began, 3)
             run.write_about(about | ending | {"ended": _now(), "seconds": seconds})
@@ -108,53 +111,60 @@ def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Iterator[Record]
         lambda: (stop.seconds_ago() or 0.0) > GRACE,
     )
     began = time.monotonic()
-    for record in records:
-        seconds, began = time.monotonic() - began, time.monotonic()
-        keeper.keep(record, seconds)
-        yield record
-        if stop.signal_number is not None:
-            break
-    keeper.save()
+    try:
+        for record in records:
+            seconds, began = time.monotonic() - began, time.monotonic()
+            keeper.keep(record, seconds)
+            yield record
+            if stop.signal_number is not None:
+                break
+    finally:
+        keeper.save()
     if stop.signal_number is not None:
-        raise Interrupted(
-            f"interrupted after epoch {keeper.saved_epoch}, which is saved in {run}",
-            stop.signal_number,
-        )
+        ended = f"after epoch {keeper.epoch}, which is saved" if keeper.epoch else "in epoch 1"
+        raise Interrupted(f"interrupted {ended} in {run}", stop.signal_number)
 
 
 class Keeper:
-    """Writes what an epoch leaves: a row of history always, checkpoints now and then."""
+    """Writes what an epoch leaves: a row of history always, checkpoints now and then.
+
+    The state at the end of every epoch is copied in memory, so that what comes to the disk, now or
+    after an epoch that was broken off or diverged, is always that of an epoch which ended well.
+    """
 
     def __init__(self, experiment: Experiment, run: RunDir):
         self._experiment, self._run = experiment, run
-        self._best: dict[str, Tensor] | None = None  # not on disk yet
+        self._unsaved: dict[str, Checkpoint] = {}
         self._saved_at = time.monotonic()
-        self.saved_epoch = 0
+        self.epoch = 0  # the last that ended
 
     def keep(self, record: Record, seconds: float) -> None:
         row = {"epoch": record.epoch, "train_loss": record.train_loss, "val_loss": record.val_loss}
         row |= {f"val_{name}": value for name, value in record.metrics.items()}
         self._run.append_history(row | {"lr": record.lr, "seconds": round(seconds, 6)})
+        self.epoch = record.epoch
+        weights = _copied(self._experiment.training.model.state_dict())
+        state = _copied(self._experiment.training.state())
+        self._unsaved["last"] = _checkpoint(self._experiment, record.epoch, weights, state)
         if record.improved:
-            weights = self._experiment.training.model.state_dict()
-            self._best = {name: value.detach().clone() for name, value in weights.items()}
+            self._unsaved["best"] = _checkpoint(self._experiment, record.epoch, weights)
         if seconds >= SAVE_EVERY or time.monotonic() - self._saved_at >= SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
         """Bring the last epoch, and the best if it is new, to the disk."""
-        training = self._experiment.training
-        if training.epoch == self.saved_epoch:
-            return
-        if self._best is not None:
-            self._run.save_checkpoint(
-                "best", _checkpoint(self._experiment, training.best_epoch, self._best)
-            )
-            self._best = None
-        weights = training.model.state_dict()
-        last = _checkpoint(self._experiment, training.epoch, weights, training.state())
-        self._run.save_checkpoint("last", last)
-        self._saved_at, self.saved_epoch = time.monotonic(), training.epoch
+        for which in sorted(self._unsaved):
+            self._run.save_checkpoint(which, self._unsaved.pop(which))
+        self._saved_at = time.monotonic()
+
+
+def _copied(value: Any) -> Any:
+    """`value` with every tensor in it copied, wherever it lies."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _checkpoint(

@@ -11,6 +11,7 @@ import csv
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -64,10 +65,11 @@ class RunDir:
         """
         about = _json(self.path / ABOUT)
         if about.get("format") != FORMAT:
-            made = about.get("versions", {}).get("nnarch", "another version")
+            versions = about.get("versions")
+            made = versions.get("nnarch") if isinstance(versions, dict) else None
             raise RunError(
-                f"{self.path}: has format {about.get('format')}, of nnarch {made}; this nnarch "
-                f"reads format {FORMAT}"
+                f"{self.path}: has format {about.get('format')}, of nnarch "
+                f"{made or 'another version'}; this nnarch reads format {FORMAT}"
             )
         if about.get("status") == "running" and not self._is_locked():
             about["status"] = "interrupted"
@@ -83,36 +85,40 @@ class RunDir:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A mapping an epoch, from column to number.
+        """A mapping an epoch, from column to number; a half-written last line is left out.
 
         Raises: RunError where a number is none.
         """
         try:
-            with open(self.path / HISTORY, newline="") as file:
-                return [
-                    {key: float(value) for key, value in row.items()}
-                    for row in csv.DictReader(file)
-                ]
+            lines = files.read(self.path / HISTORY).decode().split("\n")[:-1]
+            return [
+                {key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)
+            ]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, csv.Error) as error:
             raise RunError(f"{self.path / HISTORY}: damaged: {error}") from error
 
     def append_history(self, row: Mapping[str, float | int]) -> None:
         """Add an epoch; the first one decides the columns."""
         with (
             files.machine_faults(self.path / HISTORY),
-            open(self.path / HISTORY, "a", newline="") as file,
+            open(self.path / HISTORY, "a+", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if file.tell() == 0:
+            file.seek(0)
+            header = next(csv.reader(file), None)
+            writer = csv.DictWriter(file, header or list(row), lineterminator="\n")
+            if not header:
                 writer.writeheader()
             writer.writerow(row)
 
     def log(self, line: str) -> None:
         """Add a line, with the time, to `log.txt`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with files.machine_faults(self.path / LOG), open(self.path / LOG, "a") as file:
+        with (
+            files.machine_faults(self.path / LOG),
+            open(self.path / LOG, "a", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.write(f"{now} {line}\n")
 
     def save_plugin(self, name: str, source: bytes) -> None:
@@ -143,18 +149,23 @@ class RunDir:
 
         Raises: RunBusy where another holds it.
         """
-        with files.machine_faults(self.path), open(self.path / LOCK, "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise RunBusy(f"{self.path}: held by {file.read().strip() or 'another'}") from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-            file.flush()
+        with contextlib.ExitStack() as held:
+            with files.machine_faults(self.path):
+                file = held.enter_context(open(self.path / LOCK, "a+"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.seek(0)
+                    holder = file.read().strip() or "another process"
+                    raise RunBusy(f"{self.path}: held by {holder}") from None
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+                file.flush()
             yield
 
     def _is_locked(self) -> bool:
+        if not (self.path / LOCK).is_file():
+            return False
         try:
             with open(self.path / LOCK) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -168,10 +179,11 @@ class RunDir:
 def runs(root: Path) -> list[RunDir]:
     """The run directories below `root`, oldest first."""
     try:
-        names = sorted(entry.name for entry in os.scandir(root) if _NAME.fullmatch(entry.name))
+        with os.scandir(root) as entries:
+            names = [e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir()]
     except OSError:
         return []
-    return [RunDir(root / name) for name in names]
+    return [RunDir(root / name) for name in sorted(names)]
 
 
 def find(selector: str, root: Path) -> RunDir:
@@ -180,8 +192,11 @@ def find(selector: str, root: Path) -> RunDir:
     Raises: RunError where there is none, or more than one.
     """
     path = Path(selector)
-    if (path / ABOUT).is_file():
-        return RunDir(path)
+    try:
+        if (path / ABOUT).is_file():
+            return RunDir(path)
+    except OSError as error:
+        raise RunError(f"{selector}: {(error.strerror or str(error)).lower()}") from error
     if selector.startswith("@"):
         return _chosen(selector, root)
     matches = [run for run in runs(root) if run.path.name.startswith(selector)]
@@ -202,18 +217,28 @@ def _chosen(selector: str, root: Path) -> RunDir:
     if not found:
         raise RunError(f"{selector}: there are no runs in {root}/")
     if selector == "@last":  # names tell the second, files which of its runs was the last
-        return max(found, key=lambda run: (run.path.name[:15], run.config.stat().st_mtime_ns))
+        return max(found, key=lambda run: (run.path.name[:15], _began(run)))
     if not (match := re.fullmatch(r"@best:(\w+)", selector)):
         raise RunError(f"{selector}: expected @last or @best: and a column such as val_loss")
     scored = []
     for run in found:
-        with contextlib.suppress(RunError):
-            results = run.about.get("results", {})
-            if (score := results.get("best", {}).get(match[1])) is not None:
-                scored.append((-score if match[1] in results.get("higher", ()) else score, run))
+        # A run that is damaged, or not over, has no score.
+        with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+            results = run.about["results"]
+            score = float(results["best"][match[1]])
+            if math.isfinite(score):
+                scored.append((-score if match[1] in results["higher"] else score, run))
     if not scored:
         raise RunError(f"{selector}: no run in {root}/ has {match[1]}")
     return min(scored, key=lambda pair: pair[0])[1]
+
+
+def _began(run: RunDir) -> int:
+    """When its config was written; a run that was killed before that is older than others."""
+    try:
+        return run.config.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _made(root: Path, name: str, resolved: str) -> Path:
@@ -228,10 +253,10 @@ def _made(root: Path, name: str, resolved: str) -> Path:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(files.read(path))
     except OSError as error:
         raise RunError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: damaged: not a mapping")

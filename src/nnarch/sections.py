@@ -12,7 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nnarch.options import Count, Fraction, Natural, NonNegative, Positive
 
 STRICT = ConfigDict(
-    extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=(), frozen=True
+    extra="forbid",
+    strict=True,
+    allow_inf_nan=False,
+    validate_default=True,
+    protected_namespaces=(),
+    frozen=True,
 )
 Part = Annotated[float, Field(gt=0, lt=1)]
 

@@ -29,7 +29,7 @@ def open_values(value: Any, at: Path = ()) -> Iterator[Path]:
     >>> list(open_values({"model": {"widths": {"choice": [[8], [8, 8]]}}, "epochs": 3}))
     [('model', 'widths')]
     """
-    if is_open(value):
+    if at and is_open(value):  # a whole config is none, whatever its keys
         yield at
         return
     if isinstance(value, Mapping):

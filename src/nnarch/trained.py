@@ -5,6 +5,7 @@ are looked up in the registry, never imported, and nothing is allocated that its
 not account for.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,20 @@ def load(run: RunDir, which: str = "best") -> Predictor:
 
     Raises: RunError where the checkpoint is missing, damaged, or needs a plugin.
     """
+    return _opened(run, which)[0]
+
+
+def _opened(run: RunDir, which: str) -> tuple[Predictor, list[dict[str, Any]]]:
+    """The network, and the metrics that it was trained with."""
     saved = run.load_checkpoint(which)
-    _need_plugins(run, saved.meta)
     try:
-        return _predictor(saved)
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
-        cause = " ".join(str(error).split())
+        _need_plugins(run)
+        wanted = [_component("metric", spec) for spec in saved.meta["metrics"]]
+        return _predictor(saved), wanted
+    except RunError:
+        raise
+    except Exception as error:  # whatever a stranger may have written there
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
         raise RunError(f"{run}: its {which} checkpoint does not fit together: {cause}") from error
 
 
@@ -60,22 +69,22 @@ def evaluate_run(
 
     Raises: RunError, or DataError where the data is not what the run was trained on.
     """
-    predictor = load(run)
-    measured = list(run.load_checkpoint().meta["metrics"])
+    predictor, measured = _opened(run, "best")
     for name in wanted:
         if name not in [spec["name"] for spec in measured]:
             measured.append(_metric(name, predictor.task))
     rows = _given(predictor, run, data) if data else _own(predictor, run, part)
     weight = next(predictor.network.parameters())
     device = devices.choose("auto")
-    return evaluate(
-        predictor.network.to(device),
-        predictor.loss,
-        rows.to(device, weight.dtype),
-        predictor.preprocess.target,
-        predictor.task,
-        measured,
-    )
+    with devices.computing(device, max(1, devices.threads(_told(run, "threads"), 0))):
+        return evaluate(
+            predictor.network.to(device),
+            predictor.loss,
+            rows.to(device, weight.dtype),
+            predictor.preprocess.target,
+            predictor.task,
+            measured,
+        )
 
 
 def _predictor(saved: Checkpoint) -> Predictor:
@@ -92,7 +101,8 @@ def _predictor(saved: Checkpoint) -> Predictor:
         network = networks.make(spec, shape, loss.outputs, seed=0)
     dtype = torch.float64 if meta["precision"] == "float64" else torch.float32
     network.to(dtype).load_state_dict(weights)
-    preprocess = Preprocess.of(_below("preprocess.", saved.tensors))
+    preprocess = Preprocess(len(meta["inputs"]), len(task.targets))
+    preprocess.load_state_dict(_below("preprocess.", saved.tensors))
     return Predictor(network, preprocess, loss, task, meta["inputs"])
 
 
@@ -111,16 +121,34 @@ def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.
     }
 
 
-def _need_plugins(run: RunDir, meta: Mapping[str, Any]) -> None:
+def _need_plugins(run: RunDir) -> None:
     """A run made with plugins opens only with the same ones, named again by the user."""
     here = {plugin.sha256 for plugin in plugins.loaded()}
-    for made_with in run.about.get("plugins", []):
-        if made_with["sha256"] in meta.get("plugins", []) and made_with["sha256"] not in here:
+    for made_with in _told(run, "plugins"):
+        if made_with["sha256"] not in here:
             name = Path(made_with["path"]).name
             raise RunError(
                 f"{run}: was made with the plugin {name}; expected --plugin with the same file "
                 f"(a copy lies in {run}/plugins, to be read before it is trusted)"
             )
+
+
+def _told(run: RunDir, *keys: str) -> Any:
+    """What `run.json` says at `keys`."""
+    value: Any = run.about
+    try:
+        for key in keys:
+            value = value[key]
+    except (LookupError, TypeError) as error:
+        raise RunError(f"{run}: damaged: run.json does not say {'.'.join(keys)}") from error
+    return value
+
+
+def _config(run: RunDir) -> configs.Config:
+    try:
+        return configs.load(run.config)
+    except ConfigError as error:
+        raise RunError(f"{run}: damaged: {error.lines[0]}") from error
 
 
 def _metric(name: str, task: Task) -> dict[str, Any]:
@@ -137,9 +165,9 @@ def _metric(name: str, task: Task) -> dict[str, Any]:
 
 def _own(predictor: Predictor, run: RunDir, part: str) -> Rows:
     """Rows of the data that the run was trained on, known by its fingerprint."""
-    config = configs.load(run.config)
+    config = _config(run)
     table = sources.build(config.data)
-    if datasets.fingerprint(table) != run.about["data"]["fingerprint"]:
+    if datasets.fingerprint(table) != _told(run, "data", "fingerprint"):
         raise DataError(
             f"{run}: the data has changed since the run was trained on it; expected the same rows "
             "to take a part of, or --data with a file to measure"
@@ -150,15 +178,23 @@ def _own(predictor: Predictor, run: RunDir, part: str) -> Rows:
 
 def _given(predictor: Predictor, run: RunDir, path: Path) -> Rows:
     """Every row of another file."""
-    spec = configs.load(run.config).data
+    spec = _config(run).data
     reading = {key: spec[key] for key in ("separator", "decimal") if key in spec}
     table = csv.read(
         str(path),
         inputs=predictor.input_names,
         targets=predictor.task.targets,
-        labels=bool(predictor.task.classes),
+        labels=not all(map(_is_number, predictor.task.classes)),
         **reading,
     )
     if table.target is None:
         raise DataError(f"{path}: lacks the target {', '.join(predictor.task.targets)}")
     return datasets.scaled(table, predictor.task, predictor.preprocess)
+
+
+def _is_number(label: str) -> bool:
+    """Whether a class is written like a number; a file may write the same one as 3 or as 3.0."""
+    try:
+        return math.isfinite(float(label))
+    except ValueError:
+        return False

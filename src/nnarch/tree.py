@@ -3,16 +3,25 @@
 Files and overrides are laid one over the other, key by key. Two rules go beyond a plain merge:
 a bare name grows into a mapping when an option is laid into it (`optimizer: sgd` and then
 `optimizer.lr=0.1`), and naming another component drops the options of the one before, which
-would mean something else to it or nothing at all.
+would mean something else to it or nothing at all; those that every component of the kind takes
+(`data.split`) stay.
 """
 
+import math
+import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nnarch.errors import ConfigError
 from nnarch.sections import DataOptions, ScheduleOptions
+from nnarch.space import is_open
+from nnarch.validate import Path, dotted, shortened
 
-Path = tuple[str | int, ...]
-_SHARED = DataOptions.model_fields.keys() | ScheduleOptions.model_fields.keys()
+_SHARED: dict[Path, Mapping[str, Any]] = {
+    ("data",): DataOptions.model_fields,
+    ("schedule",): ScheduleOptions.model_fields,
+}
 
 
 class Tree:
@@ -43,13 +52,13 @@ class Tree:
         self._places[path] = lambda _: place
 
     def merge(self, value: Mapping[str, Any], where: Callable[[Path], str], at: Path = ()) -> None:
-        """Lay `value` over what is there; a list or another component replaces what it meets."""
+        """Lay `value` over what is there, key by key; a list replaces what it meets."""
         self._places.setdefault(at, where)
-        for key, new in value.items():
+        for key, new in sorted(value.items(), key=lambda item: item[0] != _naming(at)):
             path = (*at, key)
             old = self._get(path)
-            merges = isinstance(new, Mapping) and isinstance(old, Mapping)
-            if merges and not _renames(old, new):
+            merges = isinstance(new, Mapping) and isinstance(old, Mapping | str)
+            if merges and not is_open(new) and not is_open(old):
                 self.merge(new, where, path)
             else:
                 self.set(path, new, where)
@@ -57,21 +66,27 @@ class Tree:
     def set(self, path: Path, value: Any, where: Callable[[Path], str]) -> None:
         """Put `value` at `path`, making the mappings on the way.
 
-        Raises: KeyError, IndexError or TypeError where something on the way holds no keys.
+        Raises: KeyError, IndexError or TypeError where something on the way holds no such keys.
         """
         holder: Any = self.value
         for depth, key in enumerate(path[:-1], start=1):
-            inner = holder.get(key) if isinstance(holder, dict) else holder[key]
-            if isinstance(inner, str):
-                inner = {"source" if path[:depth] == ("data",) else "name": inner}
-            holder[key] = holder = {} if inner is None else inner
+            inner = _inside(holder, key)
+            if not isinstance(inner, list) and isinstance(path[depth], int):
+                raise IndexError(path[depth])
+            if inner is None:
+                self._places.setdefault(path[:depth], where)
+                inner = {}
+            elif isinstance(inner, str):
+                inner = {_naming(path[:depth]): inner}
+            holder[key] = holder = inner
         key = path[-1]
-        if isinstance(holder, dict) and len(path) > 1 and _renames(holder, {key: value}):
-            for other in holder.keys() - _SHARED:
+        old = _inside(holder, key)
+        if len(path) > 1 and key == _naming(path[:-1]) and old not in (None, value):
+            for other in holder.keys() - _SHARED.get(path[:-1], {}).keys():
                 del holder[other]
+                self._forget((*path[:-1], other))
         holder[key] = value
-        for known in [known for known in self._places if known[: len(path)] == path]:
-            del self._places[known]
+        self._forget(path)
         self._places[path] = where
 
     def _get(self, path: Path) -> Any:
@@ -80,6 +95,50 @@ class Tree:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
+    def _forget(self, path: Path) -> None:
+        for known in [known for known in self._places if known[: len(path)] == path]:
+            del self._places[known]
 
-def _renames(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> bool:
-    return any(key in new and key in old and new[key] != old[key] for key in ("name", "source"))
+
+def _naming(path: Path) -> str:
+    """The key that names the component at `path`."""
+    return "source" if path == ("data",) else "name"
+
+
+def _inside(holder: Any, key: str | int) -> Any:
+    """What `holder` has at `key`, None where a mapping has nothing there."""
+    if isinstance(holder, dict) and isinstance(key, str):
+        return holder.get(key)
+    return holder[key]
+
+
+def plain(value: Any, path: Path = ()) -> Any:
+    """What a program gives, as a file would say it: a copy, of plain data alone.
+
+    >>> plain({"widths": (8, 8)})
+    {'widths': [8, 8]}
+
+    Raises: ConfigError where that cannot be.
+    """
+    if hasattr(value, "tolist"):  # an array, or a number out of one
+        value = value.tolist()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: plain(inner, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, (*path, i)) for i, inner in enumerate(value)]
+    if value is None or isinstance(value, int) or _is_finite(value) or _is_text(value):
+        return value
+    raise ConfigError(
+        f"{dotted(path) or 'config'}: got {shortened(value)}; expected text, a finite number, "
+        "true, false, null, a list, or a mapping with text as keys"
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)

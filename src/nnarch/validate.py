@@ -41,8 +41,23 @@ def dotted(path: Path) -> str:
     >>> dotted(("model", "widths", 1))
     'model.widths[1]'
     """
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{_key(key)}" for key in path)
     return text.removeprefix(".")
+
+
+def undotted(text: str) -> Path:
+    """The path that `text` means.
+
+    >>> undotted("model.widths[1]")
+    ('model', 'widths', 1)
+    """
+    parts = re.findall(r"([^][.]+)|\[([0-9]+)\]", text)
+    return tuple(int(index) if index else name for name, index in parts)
+
+
+def _key(key: str) -> str:
+    """A key as it is, or quoted and cut where it would spoil a message."""
+    return key if key.isprintable() and len(key) <= 60 else shortened(key)
 
 
 def fill(schema: type[BaseModel], raw: Mapping[str, Any], at: Path = ()) -> Filled:
@@ -50,36 +65,41 @@ def fill(schema: type[BaseModel], raw: Mapping[str, Any], at: Path = ()) -> Fill
     values, faults = dict(raw), []
     for name, field in schema.model_fields.items():
         default = None if field.is_required() else field.get_default()
-        named = mark(field)
-        if named and (value := values.get(name, default)) is not None:
+        value = values.get(name, default)
+        may_be_null = default is None and not (field.is_required() and name in values)
+        if (named := mark(field)) and not (value is None and may_be_null):
             values[name], found = _fill_named(named, value, default, (*at, name))
             faults += found
-    broken = {fault.path[len(at)] for fault in faults}
+    broken = {fault.path[: len(at) + 1] for fault in faults}
     try:
         checked = schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
         found = _faults(schema, raw, error, at)
-        return {}, faults + [fault for fault in found if fault.path[len(at)] not in broken]
-    return checked.model_dump(), faults
+        return {}, faults + [fault for fault in found if fault.path[: len(at) + 1] not in broken]
+    return checked.model_dump(mode="json"), faults
 
 
 def fill_component(kind: str, spec: Any, at: Path, default: str | None = None) -> Filled:
     """The `{name: ..., options}` that `spec` means; a bare name is short for `{name: ...}`."""
     registry, key = REGISTRIES[kind], REGISTRIES[kind].kind.key
     options = {key: spec} if isinstance(spec, str) else spec
-    accepted = f"expected the name of a {kind}: {', '.join(registry.names())}"
     if not isinstance(options, Mapping):
-        return {}, [Fault(at, f"got {shortened(spec)}; {accepted}")]
+        return {}, [Fault(at, f"got {shortened(spec)}; expected {_any_of(kind)}")]
     name = options.get(key, default)
     if not isinstance(name, str):
         given = f"got {shortened(name)}" if key in options else "missing"
-        return {}, [Fault((*at, key), f"{given}; {accepted}")]
+        return {}, [Fault((*at, key), f"{given}; expected {_any_of(kind)}")]
     try:
         component = registry.get(name)
     except ConfigError as error:
         return {}, [Fault(at if isinstance(spec, str) else (*at, key), str(error))]
     filled, faults = fill(component.schema, {k: v for k, v in options.items() if k != key}, at)
     return {key: name, **filled}, faults
+
+
+def _any_of(kind: str) -> str:
+    registry = REGISTRIES[kind]
+    return f"the name of {registry.kind.a_noun}: {', '.join(registry.names())}"
 
 
 def mark(field: FieldInfo) -> Named | None:
@@ -93,7 +113,8 @@ def _fill_named(named: Named, value: Any, default: Any, at: Path) -> tuple[Any, 
         name = default.get(key) if isinstance(default, dict) else default
         return fill_component(named.kind, value, at, name)
     if not isinstance(value, list):
-        return [], [Fault(at, f"got {shortened(value)}; expected a list of {named.kind}s")]
+        wanted = f"a list, each {_any_of(named.kind)}"
+        return [], [Fault(at, f"got {shortened(value)}; expected {wanted}")]
     filled = [fill_component(named.kind, spec, (*at, i)) for i, spec in enumerate(value)]
     return [spec for spec, _ in filled], [fault for _, faults in filled for fault in faults]
 
@@ -103,28 +124,36 @@ def _faults(
 ) -> list[Fault]:
     """One fault for each value that pydantic found wanting, however many reasons it had."""
     faults: dict[Path, Fault] = {}
+    meant = {name: field.get_default() for name, field in schema.model_fields.items()}
+    meant.update(raw)
     for detail in error.errors(include_url=False, include_context=True, include_input=False):
         location, kind = detail["loc"], detail["type"]
-        path = _existing(raw, location)
+        path = _existing(meant, location)
         if kind == "missing":
             path = location
-            message = f"missing; expected {expected(schema, path)}"
+            message = f"missing; expected {_missing(schema, path)}"
         elif kind == "extra_forbidden":
             known = _known_keys(schema, path[:-1])
-            message = f"unknown key; {suggestion(str(path[-1]), known)}"
+            hint = suggestion(str(path[-1]), known) if known else "none is accepted here"
+            message = f"unknown key; {hint}"
         elif kind == "value_error":
             message = str(detail.get("ctx", {}).get("error", detail["msg"]))
         else:
-            value = _at(raw, path)
+            value = _at(meant, path)
             message = f"got {shortened(value)}; expected {expected(schema, path)}{_hint(value)}"
         faults.setdefault(path, Fault((*at, *path), message))
     return list(faults.values())
 
 
-def _existing(raw: Any, location: Path) -> Path:
-    """The part of pydantic's location that is a path in `raw`; the rest names union members."""
+def _missing(schema: type[BaseModel], path: Path) -> str:
+    named = mark(schema.model_fields[str(path[0])])
+    return _any_of(named.kind) if named and len(path) == 1 else expected(schema, path)
+
+
+def _existing(meant: Any, location: Path) -> Path:
+    """The part of pydantic's location that is a path in `meant`; the rest names union members."""
     path: Path = ()
-    inside: Any = raw
+    inside: Any = meant
     for key in location:
         if isinstance(inside, dict) and key in inside:
             inside = inside.get(key)
@@ -136,10 +165,10 @@ def _existing(raw: Any, location: Path) -> Path:
     return path
 
 
-def _at(raw: Any, path: Path) -> Any:
+def _at(meant: Any, path: Path) -> Any:
     for key in path:
-        raw = raw[key]
-    return raw
+        meant = meant[key]
+    return meant
 
 
 def _hint(value: Any) -> str:
@@ -214,40 +243,48 @@ def in_words(part: Mapping[str, Any]) -> str:
     >>> in_words({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]})
     "an integer >= 1 or 'all'"
     >>> in_words({"type": "array", "items": {"type": "number", "minimum": 0}})
-    'a list, each a number >= 0'
+    'a list (each a number >= 0)'
     """
     if words := part.get("expected"):
         return words
     if "anyOf" in part:
-        return " or ".join(in_words(member) for member in part["anyOf"])
+        return _either([in_words(member) for member in part["anyOf"]])
     if "const" in part or "enum" in part:
-        return " or ".join(repr(choice) for choice in part.get("enum", [part.get("const")]))
+        return _either([repr(choice) for choice in part.get("enum", [part.get("const")])])
     match part.get("type"):
         case "number" | "integer" as kind:
             return {"number": "a number", "integer": "an integer"}[kind] + _limits(part)
         case "array":
-            each = part.get("items")
-            return "a list" + (f", each {in_words(each)}" if each else "") + _length(part)
+            about = [_length(part), f"each {in_words(part['items'])}" if part.get("items") else ""]
+            told = ", ".join(filter(None, about))
+            return f"a list ({told})" if told else "a list"
         case "object":
-            each = part.get("additionalProperties")
-            inner = f" to {in_words(each)}" if isinstance(each, dict) else ""
-            return "a mapping" + (f" of names{inner}" if inner else "")
+            each, keys = part.get("additionalProperties"), ", ".join(part.get("properties", ()))
+            told = f"names to {in_words(each)}" if isinstance(each, dict) else keys
+            return f"a mapping ({told})" if told else "a mapping"
+        case "string":
+            return "text that is not empty" if part.get("minLength") else "text"
         case kind:
-            return {"boolean": "true or false", "string": "text", "null": "null"}.get(
-                kind or "", "a value"
-            )
+            return {"boolean": "true or false", "null": "null"}.get(kind or "", "a value")
+
+
+def _either(choices: list[str]) -> str:
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _limits(part: Mapping[str, Any]) -> str:
     if "minimum" in part and "maximum" in part:
         return f" from {part['minimum']:,} to {part['maximum']:,}"
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
-    limits = [f"{sign} {part[key]:g}" for key, sign in signs.items() if key in part]
+    limits = [f"{sign} {part[key]:,}" for key, sign in signs.items() if key in part]
     return f" {' and '.join(limits)}" if limits else ""
 
 
 def _length(part: Mapping[str, Any]) -> str:
     least, most = part.get("minItems", 0), part.get("maxItems")
     if least == most:
-        return f", {least} of them"
-    return ", at least one" if least == 1 else ""
+        return f"{least} of them"
+    if most is not None:
+        return f"{least} to {most} of them"
+    return f"at least {'one' if least == 1 else least}" if least else ""

@@ -134,27 +134,29 @@ def _check_names(targets: list[str], columns: list[str], ignore: list[str]) -> N
 def _open(path: str, separator: Separator, decimal: Decimal) -> "_File":
     if separator == decimal:
         raise ConfigError("data.decimal: got ',', the separator; expected another separator then")
+    here = os.getcwd()
+    path = path.removeprefix(os.path.join(here, ""))  # as its user would write it
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
             kind = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
             raise DataError(f"{path}: is {kind}; expected a text file with a header and rows")
-        plain = _check_text(path, decimal)
+        plain, quotes = _check_text(path, decimal)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; looked from {os.getcwd()} on") from None
+        start = "" if os.path.isabs(path) else f" (the working directory is {here})"
+        raise DataError(f"{path}: no such file{start}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # a zero byte in the path
         raise DataError(f"{path!r}: cannot be read: {error}") from None
-    file = _File(path, CHARACTERS.get(separator, separator), decimal, plain)
+    file = _File(path, CHARACTERS.get(separator, separator), decimal, plain, quotes)
     file.check_header()
     return file
 
 
-def _check_text(path: str, decimal: Decimal) -> bool:
-    """Refuse what is not UTF-8; return whether polars would read all the rest as we do."""
-    start = quotes = 0
-    plain = True
+def _check_text(path: str, decimal: Decimal) -> tuple[bool, int]:
+    """Refuse what is not UTF-8; return whether the file is `plain`, and the number of quotes."""
+    start, plain, quotes = 0, True, 0
     with open(path, "rb") as file:
         while chunk := file.read(1 << 18) + file.readline():
             if not chunk.isascii():
@@ -168,7 +170,7 @@ def _check_text(path: str, decimal: Decimal) -> bool:
             if b'"' in chunk:
                 quotes += chunk.count(b'"')
             start += len(chunk)
-    return plain and quotes % 2 == 0
+    return plain and quotes % 2 == 0, quotes
 
 
 def _check_utf8(path: str, chunk: bytes, start: int) -> None:
@@ -187,12 +189,18 @@ def _check_utf8(path: str, chunk: bytes, start: int) -> None:
 
 @dataclass(frozen=True)
 class _File:
-    """A file of text. `plain`: holds nothing that polars and the csv module read differently."""
+    """A file of text.
+
+    Attributes:
+        plain: nothing in it, but quotes astray, would be read in another way by polars.
+        quotes: how many there are.
+    """
 
     path: str
     separator: str
     decimal: Decimal
     plain: bool
+    quotes: int
 
     def fault(self, what: str) -> DataError:
         return DataError(f"{self.path}: {what}")
@@ -259,9 +267,10 @@ class _File:
         raise self.fault(f"no column {', '.join(map(repr, missing))}; {advice}")
 
     def headless(self) -> str:
-        numbers = [_number(name, self.decimal) for name in self.header]
-        headless = None not in numbers
-        return "; the first line must name the columns, is it missing?" if headless else ""
+        numbers = sum(_number(name, self.decimal) is not None for name in self.header)
+        if 2 * numbers <= len(self.header):
+            return ""
+        return "; the first line must name the columns, is it missing?"
 
     def table(
         self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None = None
@@ -300,7 +309,15 @@ class _File:
             return None
         frame.columns = self.header
         short = frame.is_empty() or frame.to_series(-1).null_count()  # what is not there is null
-        return None if short else frame
+        if short or (self.quotes and len(frame) not in self._possible_rows()):
+            return None  # a quote astray can join two rows
+        return frame
+
+    def _possible_rows(self) -> tuple[int, int]:
+        """How many rows there are if each is a line, with and without a break after the last."""
+        with open(self.path, "rb") as file:
+            breaks = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 18), b""))
+        return breaks - 1, breaks
 
     def _read_exactly(
         self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None
@@ -434,9 +451,14 @@ class _Faults:
         return "a number: leave a column of words out with data.ignore"
 
     def first(self) -> str:
-        """The fault that comes first in the file."""
-        key, (line, cell) = min(self.found.items(), key=lambda fault: fault[1][0])
-        more = f" ({self.counts[key]} such cells)" if self.counts[key] > 1 else ""
-        column, expected = key
-        got = (reprlib.repr(cell) if cell else "nothing") + more
+        """The fault that comes first in the file, and where else there are such."""
+        (column, expected), (line, cell) = min(self.found.items(), key=lambda fault: fault[1][0])
+        others = [repr(name) for name, what in self.found if what == expected and name != column]
+        count = self.counts[column, expected]
+        more = [f"{count} such cells"] if count > 1 else []
+        if others:
+            more.append(f"others in {', '.join(others[:MOST_NAMES])}")
+        got = (reprlib.repr(cell) if cell else "nothing") + (
+            f" ({', '.join(more)})" if more else ""
+        )
         return f"line {line}, column {column!r}: got {got}; expected {expected}"

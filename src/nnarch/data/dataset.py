@@ -36,8 +36,9 @@ class Rows:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Rows":
         """On `device`, numbers as `dtype`; class indices stay integers."""
-        numbers = dtype if self.target.is_floating_point() else None
-        return Rows(self.inputs.to(device, dtype), self.target.to(device, numbers))
+        # converted first: not every device knows float64
+        target = self.target.to(dtype) if self.target.is_floating_point() else self.target
+        return Rows(self.inputs.to(dtype).to(device), target.to(device))
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def fingerprint(table: Table) -> str:
     digest = hashlib.sha256(repr((table.input_names, table.target_names)).encode())
     digest.update(table.inputs.contiguous().numpy().data)
     if isinstance(table.target, list):
-        digest.update("\n".join(table.target).encode())
+        digest.update(repr(table.target).encode())
     elif table.target is not None:
         digest.update(table.target.contiguous().numpy().data)
     return digest.hexdigest()

@@ -6,13 +6,8 @@ nothing of the other rows can reach the network through it. Its numbers are floa
 difference of two large values (years, prices) is where float32 would lose them.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Standardize(nn.Module):
@@ -41,16 +36,15 @@ class Standardize(nn.Module):
 
 
 class Preprocess(nn.Module):
-    """From a table's own units to the network's, and a regression's predictions back again."""
+    """From a table's own units to the network's, and a regression's predictions back again.
+
+    It stays on the CPU and in float64, wherever a module that holds it is moved to.
+    """
 
     def __init__(self, inputs: int, targets: int):
         super().__init__()
         self.inputs = Standardize(inputs)
         self.target = Standardize(targets)
 
-    @classmethod
-    def of(cls, state: "Mapping[str, Tensor]") -> "Preprocess":
-        """The one that `state_dict` was taken from."""
-        made = cls(len(state["inputs.mean"]), len(state["target.mean"]))
-        made.load_state_dict(dict(state))
-        return made
+    def _apply(self, fn: object, recurse: bool = True) -> "Preprocess":
+        return self

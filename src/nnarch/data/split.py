@@ -12,11 +12,9 @@ from nnarch.lazy import LazyModule
 from nnarch.sections import Split
 
 if TYPE_CHECKING:
-    import sklearn.model_selection as model_selection
     import torch
 else:
     torch = LazyModule("torch")
-    model_selection = LazyModule("sklearn.model_selection")
 
 PARTS = ("train", "val", "test")
 
@@ -37,7 +35,7 @@ def split(
     sizes = _sizes(rows, spec)
     if classes is not None and spec.stratify:
         return _stratified(classes, sizes, spec, labels)
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(spec.seed))
+    order = _shuffled(rows, spec)
     parts = order.split([sizes[part] for part in PARTS])
     return {part: indices.sort().values for part, indices in zip(PARTS, parts, strict=True)}
 
@@ -68,18 +66,32 @@ def _stratified(
             f"data.split: {few[0]} would have {_rows(sizes[few[0]])} for {len(counts)} classes; "
             "expected a larger share, or data.split.stratify=false"
         )
-    everything = torch.arange(len(classes)).numpy()
-    chosen: dict[str, torch.Tensor] = {}
-    for part in ("test", "val"):
-        everything, taken = model_selection.train_test_split(
-            everything,
-            test_size=sizes[part],
-            stratify=classes[everything].numpy(),
-            random_state=spec.seed,
-        )
-        chosen[part] = torch.as_tensor(taken)
-    chosen["train"] = torch.as_tensor(everything)
-    return {part: chosen[part].sort().values for part in PARTS}
+    order = _shuffled(len(classes), spec)
+    of_class = order[classes[order].argsort(stable=True)].split(counts.tolist())
+    shares = _shares(counts, torch.tensor([sizes[part] for part in PARTS]))
+    pieces = [rows.split(share) for rows, share in zip(of_class, shares.tolist(), strict=True)]
+    parts = [torch.cat(column) for column in zip(*pieces, strict=True)]
+    return {part: rows.sort().values for part, rows in zip(PARTS, parts, strict=True)}
+
+
+def _shares(counts: "torch.Tensor", sizes: "torch.Tensor") -> "torch.Tensor":
+    """Rows of each class (K,) for each part (P,): (K, P), adding up both ways.
+
+    Every number is within one row of the exact share, which scikit-learn's splitter keeps to
+    for two parts only. What rounding down leaves of a class goes, a row each, to the parts that
+    still lack most.
+    """
+    shares = counts.unsqueeze(1) * sizes // counts.sum()
+    lacking = sizes - shares.sum(0)
+    for share, left in zip(shares, (counts - shares.sum(1)).tolist(), strict=True):
+        needy = lacking.argsort(descending=True, stable=True)[:left]
+        share[needy] += 1
+        lacking[needy] -= 1
+    return shares
+
+
+def _shuffled(rows: int, spec: Split) -> "torch.Tensor":
+    return torch.randperm(rows, generator=torch.Generator().manual_seed(spec.seed))
 
 
 def _rows(count: int) -> str:

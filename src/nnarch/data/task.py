@@ -92,7 +92,7 @@ def labels(table: Table) -> list[str]:
     if isinstance(table.target, list):
         return table.target
     return [
-        f"{value:.0f}" if value == round(value) else repr(value)
+        str(int(value)) if value.is_integer() else repr(value)
         for value in table.target[:, 0].tolist()
     ]
 
@@ -119,10 +119,11 @@ def encode(table: Table, task: Task) -> "torch.Tensor":
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
     """Numbers by size, words by alphabet."""
+    words = sorted(names)  # first, so that "1" and "01" come in one order in every process
     try:
-        return tuple(sorted(names, key=float))
+        return tuple(sorted(words, key=float))
     except ValueError:
-        return tuple(sorted(names))
+        return tuple(words)
 
 
 def _shown(names: "list[str] | tuple[str, ...]") -> str:

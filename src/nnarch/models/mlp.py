@@ -1,5 +1,6 @@
 """The multilayer perceptron: linear layers with an activation between them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ def mlp(
     assert isinstance(activation, Mapping), "a filled component"
     assert isinstance(initialization, Mapping), "a filled component"
     items: list[Layer] = [{"Flatten": {}}] if len(inputs) > 1 else []
-    before = 0
+    before = math.prod(inputs)
     for width in widths:
         block: list[Any] = [
             {"Linear": {"out_features": width, "bias": bias}},

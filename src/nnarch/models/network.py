@@ -6,18 +6,21 @@ modules are made in order, from torch's random numbers as they come, just as a h
 `nn.Sequential` would make them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from nnarch.errors import ConfigError
 from nnarch.models.layers import Layer, Layers
 from nnarch.registry import activations, initializations, models
 
 INFERRED = {"Linear": "in_features", "BatchNorm1d": "num_features", "LayerNorm": "normalized_shape"}
+
+KEEP_SHAPE = {"BatchNorm1d", "LayerNorm", "Dropout"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,24 @@ def size(spec: Mapping[str, Any], shape: tuple[int, ...], outputs: int) -> Size:
     with torch.device("meta"):
         described = models.build(spec, shape, outputs)
         if isinstance(described, Layers):
-            described = build(explicit(described.items, shape, outputs))
-        parameters = sum(parameter.numel() for parameter in described.parameters())
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            described.eval()(torch.empty(1, *shape))
-    return Size(parameters, counter.get_total_flops())
+            network = build(explicit(described.items, shape, outputs))
+            flops = sum(
+                2 * layer.in_features * layer.out_features
+                for layer in network.modules()
+                if isinstance(layer, nn.Linear)
+            )
+        else:
+            network, flops = described, _counted(described, shape)
+    return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
+
+
+def _counted(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """Operations of any module, by torch's counter: it takes a second to import."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.empty(1, *shape))
+    return counter.get_total_flops()
 
 
 class Residual(nn.Sequential):
@@ -85,12 +101,38 @@ def _follow(
             continue
         if name in INFERRED:
             arguments = {INFERRED[name]: shape[-1], **arguments}
+            _check_width(name, arguments[INFERRED[name]], shape)
         if arguments.get("out_features") == "out":
             arguments["out_features"] = outputs
         written.append({name: arguments} if arguments else name)
-        with torch.device("meta"):
-            shape = tuple(_module(written[-1])(torch.empty(2, *shape)).shape[1:])
+        shape = _shape_after(written[-1], shape)
     return written, shape
+
+
+def _check_width(name: str, given: int | Sequence[int], shape: tuple[int, ...]) -> None:
+    widths = (given,) if isinstance(given, int) else tuple(given)
+    if widths != shape[-len(widths) :]:
+        raise ConfigError(
+            f"{name}: got {INFERRED[name]} {given} for samples of shape {shape}; expected "
+            f"{shape[-1]}, or none to have it filled in"
+        )
+
+
+def _shape_after(item: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What becomes of the shape of a sample.
+
+    The meta device can tell it of any layer, but torch takes a second to import what computes
+    there; the layers that small networks are made of need not wait for it.
+    """
+    name, arguments = _parts(item)
+    if name == "Linear":
+        return (*shape[:-1], arguments["out_features"])
+    if name == "Flatten" and not arguments:
+        return (math.prod(shape),)
+    if name in KEEP_SHAPE or name[0].islower():
+        return shape
+    with torch.device("meta"):
+        return tuple(_module(item)(torch.empty(2, *shape)).shape[1:])
 
 
 def build(items: Sequence[Layer]) -> nn.Sequential:

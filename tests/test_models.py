@@ -1,0 +1,173 @@
+"""What every registered model keeps to; a new one enters by being registered.
+
+The options in `VARIANTS` take a model's parts through the same contract. A model is tried on
+samples of every shape here that it accepts.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from nnarch.models import network as networks
+from nnarch.registry import models
+from nnarch.validate import fill_component
+
+ROWS, OUTPUTS = 16, 3
+SHAPES = [(6,), (4, 5), (3, 8, 8)]
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "mlp": [
+        {"widths": []},
+        {"widths": [5, 5, 5], "residual": True, "activation": "gelu"},
+        {"widths": [8, 4], "normalization": "batch", "initialization": "orthogonal"},
+        {"widths": [8, 4], "normalization": "layer", "dropout": 0.5, "bias": False},
+        {"activation": "prelu", "initialization": "kaiming_normal"},
+    ]
+}
+
+
+def filled(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    spec, faults = fill_component("model", {"name": name, **options}, ())
+    assert not faults
+    return spec
+
+
+def accepts(spec: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    try:
+        networks.size(spec, shape, OUTPUTS)
+    except Exception:
+        return False
+    return True
+
+
+SPECS = [
+    filled(model.name, options)
+    for model in models
+    if model.is_ours
+    for options in ({}, *VARIANTS.get(model.name, []))
+]
+CASES = [(spec, shape) for spec in SPECS for shape in SHAPES if accepts(spec, shape)]
+NAMES = [f"{spec['name']}{SPECS.index(spec)}-{'x'.join(map(str, shape))}" for spec, shape in CASES]
+contract = pytest.mark.parametrize(("spec", "shape"), CASES, ids=NAMES)
+
+
+def samples(shape: tuple[int, ...], rows: int = ROWS) -> Tensor:
+    return torch.randn(rows, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def make(spec: dict[str, Any], shape: tuple[int, ...], seed: int = 0) -> nn.Module:
+    return networks.make(spec, shape, OUTPUTS, seed)
+
+
+def test_every_model_accepts_some_shape():
+    taken = {str(spec) for spec, _ in CASES}
+    assert taken == {str(spec) for spec in SPECS}
+
+
+def test_an_mlp_takes_samples_of_any_shape():
+    assert {shape for spec, shape in CASES if spec["name"] == "mlp"} == set(SHAPES)
+
+
+@contract
+def test_it_gives_the_outputs_that_are_wanted(spec: dict[str, Any], shape: tuple[int, ...]):
+    network = make(spec, shape)
+    for rows in (2, ROWS):
+        made = network(samples(shape, rows))
+        assert made.shape == (rows, OUTPUTS)
+        assert made.dtype == torch.float32
+        assert made.isfinite().all()
+    assert network.eval()(samples(shape, 1)).shape == (1, OUTPUTS)
+
+
+@contract
+def test_a_gradient_reaches_each_parameter(spec: dict[str, Any], shape: tuple[int, ...]):
+    network = make(spec, shape)
+    torch.manual_seed(0)
+    (network(samples(shape)) - 1).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@contract
+def test_a_seed_decides_every_weight(spec: dict[str, Any], shape: tuple[int, ...]):
+    first = make(spec, shape, seed=7).state_dict()
+    torch.rand(3)
+    again, other = make(spec, shape, seed=7).state_dict(), make(spec, shape, seed=8).state_dict()
+    for name, value in first.items():
+        assert torch.equal(value, again[name]), name
+        if value.dim() >= 2:
+            assert not torch.equal(value, other[name]), name
+
+
+@contract
+def test_the_state_is_all_there_is_to_it(spec: dict[str, Any], shape: tuple[int, ...]):
+    network, other = make(spec, shape, seed=0), make(spec, shape, seed=1)
+    torch.manual_seed(0)
+    network(samples(shape) * 3 + 1)  # moves the statistics of a normalization
+    assert not torch.equal(network.eval()(samples(shape)), other.eval()(samples(shape)))
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(network.eval()(samples(shape)), other.eval()(samples(shape)))
+
+
+@contract
+def test_a_sample_s_output_does_not_depend_on_its_batch(
+    spec: dict[str, Any], shape: tuple[int, ...]
+):
+    network = make(spec, shape).eval()
+    rows = samples(shape)
+    made = network(rows)
+    alone = torch.cat([network(row.unsqueeze(0)) for row in rows])
+    torch.testing.assert_close(made, alone, rtol=1e-5, atol=1e-6)
+    wild = rows.clone()
+    wild[1:] = wild[1:] * 1e6 + 1e3
+    assert torch.equal(network(wild)[0], made[0])
+
+
+@contract
+def test_in_evaluation_nothing_is_left_to_chance(spec: dict[str, Any], shape: tuple[int, ...]):
+    network = make(spec, shape).eval()
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    assert torch.equal(network(samples(shape)), network(samples(shape)))
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+@contract
+def test_its_size_is_that_of_the_real_module(spec: dict[str, Any], shape: tuple[int, ...]):
+    size, network = networks.size(spec, shape, OUTPUTS), make(spec, shape).eval()
+    assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
+    with FlopCounterMode(display=False) as counter:
+        network(samples(shape, 1))
+    assert size.flops == counter.get_total_flops()
+
+
+class NothingReal(TorchDispatchMode):
+    """Lets nothing be computed but on the meta device, where tensors have no memory."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            assert not isinstance(tensor, Tensor) or tensor.is_meta, func
+        return made
+
+
+@contract
+def test_measuring_its_size_allocates_nothing_and_draws_no_random_number(
+    spec: dict[str, Any], shape: tuple[int, ...]
+):
+    before = torch.get_rng_state()
+    with NothingReal():
+        networks.size(spec, shape, OUTPUTS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[f"{s['name']}{i}" for i, s in enumerate(SPECS)])
+def test_every_option_has_a_sentence(spec: dict[str, Any]):
+    component = models.get(spec["name"])
+    assert component.summary.endswith(".")
+    for name, field in component.schema.model_fields.items():
+        assert field.description, name

@@ -1,0 +1,82 @@
+"""What the README shows works as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A directory with the configs in it, as a clone has them."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    return tmp_path
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = folder / "bin" / "nnarch"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nnarch "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-eu", "-c", script],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_sweep_prints_the_best_run(project: Path) -> None:
+    (script,) = re.findall(r"<!-- sweep -->\n```sh\n(.*?)```", README, re.DOTALL)
+    done = shell(script, project)
+    assert done.returncode == 0, done.stderr
+    swept = (project / "swept.txt").read_text().split()
+    assert len(set(swept)) == 6
+    name, value, best = done.stdout.split()
+    assert name == "loss"
+    losses = {}
+    for run in swept:
+        history = (project / run / "history.csv").read_text().splitlines()
+        column = history[0].split(",").index("val_loss")
+        losses[run] = min(float(row.split(",")[column]) for row in history[1:])
+    assert best == min(losses, key=lambda run: losses[run])
+    assert float(value) == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_the_python_examples_run(project: Path) -> None:
+    program, plugin = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (project / "my_layers.py").write_text(plugin)
+    command = "nnarch train configs/mlp.yaml epochs=1 --plugin my_layers.py model.activation=swoosh"
+    done = shell(command, project)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_yaml_examples_are_configs(project: Path) -> None:
+    from nnarch import config as configs
+
+    for text in blocks("yaml"):
+        path = project / "example.yaml"
+        path.write_text(text)
+        assert configs.load(path).epochs in (10, 50)
+
+
+def test_the_readme_names_what_exists() -> None:
+    for path in re.findall(r"\]\(([\w./]+)\)", README):
+        assert (ROOT / path).exists(), path
