@@ -1,5 +1,6 @@
 """What tests share: the command line as a user runs it, and configs, a small one and any at all."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from pydantic import BaseModel
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks; more threads only wait
 
 import nnarch as library
 from nnarch.config import NAME, Config
@@ -207,3 +210,47 @@ def _valid_values(part: dict[str, Any], whole: dict[str, Any]) -> st.SearchStrat
             inner = _valid_values(part["additionalProperties"], whole)
             return st.dictionaries(TEXT, inner, max_size=3)
     return TEXT
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+    | st.sampled_from(["mlp", "relu", "sgd", "mse", "csv", "all", "auto", "1e-3"])
+)
+KEYS = st.text(max_size=5) | st.sampled_from(["name", "source", "lr", "widths", "choice", "int"])
+JUNK = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside: Any = ()
+    if isinstance(value, dict):
+        inside = value.items()
+    elif isinstance(value, list):
+        inside = enumerate(value)
+    return [at, *(path for key, inner in inside for path in _places(inner, (*at, key)))]
+
+
+@st.composite
+def mutated_configs(draw: st.DrawFn) -> dict[str, Any]:
+    """A right config with up to three changes for the worse: another value, a key less or more."""
+    value = copy.deepcopy(draw(valid_configs()))
+    for _ in range(draw(st.integers(1, 3))):
+        *way, last = draw(st.sampled_from(_places(value)[1:] or [("x",)]))
+        holder = value
+        for key in way:
+            holder = holder[key]
+        match draw(st.sampled_from(["change", "drop", "add"])):
+            case "change":
+                holder[last] = draw(JUNK)
+            case "drop" if isinstance(holder, dict):
+                holder.pop(last, None)
+            case _ if isinstance(holder, dict):
+                holder[draw(KEYS)] = draw(JUNK)
+    return value

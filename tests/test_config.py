@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import valid_configs
+from conftest import JUNK, mutated_configs, valid_configs
 from nnarch import yamlfile
 from nnarch.config import Config, load
 from nnarch.errors import ConfigError, UsageError
@@ -546,50 +546,6 @@ def test_any_right_config_reads_back_equal(value: dict[str, Any]) -> None:
     assert same(load(yamlfile.parse(yamlfile.dump(value), "given.yaml").value), config)
 
 
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-    | st.sampled_from(["mlp", "relu", "sgd", "mse", "csv", "all", "auto", "1e-3"])
-)
-KEYS = st.text(max_size=5) | st.sampled_from(["name", "source", "lr", "widths", "choice", "int"])
-JUNK = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
-    max_leaves=5,
-)
-
-
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inside: Any = ()
-    if isinstance(value, dict):
-        inside = value.items()
-    elif isinstance(value, list):
-        inside = enumerate(value)
-    return [at, *(path for key, inner in inside for path in places(inner, (*at, key)))]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    """A right config with up to three changes for the worse: another value, a key less or more."""
-    value = copy.deepcopy(draw(valid_configs()))
-    for _ in range(draw(st.integers(1, 3))):
-        *way, last = draw(st.sampled_from(places(value)[1:] or [("x",)]))
-        holder = value
-        for key in way:
-            holder = holder[key]
-        match draw(st.sampled_from(["change", "drop", "add"])):
-            case "change":
-                holder[last] = draw(JUNK)
-            case "drop" if isinstance(holder, dict):
-                holder.pop(last, None)
-            case _ if isinstance(holder, dict):
-                holder[draw(KEYS)] = draw(JUNK)
-    return value
-
-
 def check_only_a_config_or_its_faults(value: dict[str, Any], overrides: list[str]) -> None:
     try:
         config = load(value, overrides)
@@ -603,7 +559,7 @@ def check_only_a_config_or_its_faults(value: dict[str, Any], overrides: list[str
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-@given(mutated())
+@given(mutated_configs())
 def test_any_mutation_is_a_config_or_a_fault(value: dict[str, Any]) -> None:
     check_only_a_config_or_its_faults(value, [])
 

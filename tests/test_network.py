@@ -179,7 +179,7 @@ def test_samples_of_several_dimensions_are_flattened_in_order():
         ({"name": "normal", "std": 0.3}, lambda weight: nn.init.normal_(weight, std=0.3)),
         ({"name": "constant", "value": 0.5}, lambda weight: nn.init.constant_(weight, 0.5)),
     ],
-    ids=str,
+    ids=["xavier_uniform", "kaiming_normal", "normal", "constant"],
 )
 def test_an_initialization_begins_each_weight_after_the_layers_were_made(rule: Any, begin: Any):
     torch.manual_seed(SEED)

@@ -325,6 +325,27 @@ def test_looking_at_a_run_neither_takes_nor_breaks_its_lock(held):
         pytest.fail("the lock was broken")
 
 
+def test_a_run_that_is_only_looked_at_is_not_busy(tmp_path: Path):
+    run, over = create(tmp_path), threading.Event()
+    run.write_about({"status": "running"})
+    with run.lock():
+        pass
+
+    def look() -> None:
+        while not over.is_set():
+            _ = run.about
+
+    with ThreadPoolExecutor(1) as threads:
+        looking = threads.submit(look)
+        try:
+            for _ in range(500):
+                with run.lock():
+                    pass
+        finally:
+            over.set()
+        looking.result()
+
+
 @pytest.mark.parametrize("status", ["created", "finished", "failed", "diverged", "interrupted"])
 def test_only_a_running_run_can_turn_out_to_be_interrupted(status: str, tmp_path: Path):
     run = create(tmp_path)

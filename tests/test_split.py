@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -53,6 +53,7 @@ def labelled(draw: st.DrawFn) -> tuple[Tensor, Split]:
 
 @settings(deadline=None)
 @given(labelled())
+@example((torch.tensor([0] * 7 + [1] * 3), spec((2, 2, 6))))  # two of three rows in one part
 def test_every_class_has_its_share_of_every_part_within_one_row(given: tuple[Tensor, Split]):
     classes, wanted = given
     names = [str(index) for index in range(int(classes.max()) + 1)]

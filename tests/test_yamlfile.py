@@ -347,7 +347,8 @@ def test_file_is_read_by_its_name(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "mlp.yaml"
     path.write_bytes(b"\xef\xbb\xbflr: 1e-3\r\n")
     document = read(path)
-    assert document == Document({"lr": 0.001}, {(): 1, ("lr",): 1}, str(path))
+    expected = Document({"lr": 0.001}, {(): 1, ("lr",): 1}, str(path), "lr: 1e-3\r\n")
+    assert document == expected
     path.write_bytes(b"lr: [")
     with pytest.raises(ConfigError) as caught:
         read(path)

@@ -101,12 +101,13 @@ def load(directory: Path, state: bool = False) -> Checkpoint:
                 raise  # else a training process has put a new one there meanwhile
 
 
-def _place(directory: Path) -> tuple[Path, int]:
+def _place(directory: Path) -> tuple[Path, int, int]:
     """Where the checkpoint of `directory` is, and which one it is."""
     for path in (directory, _aside(directory)):
         with contextlib.suppress(OSError):
-            return path, path.stat().st_ino
-    return directory, 0
+            status = path.stat()
+            return path, status.st_ino, status.st_mtime_ns
+    return directory, 0, 0
 
 
 def _loaded(directory: Path, state: bool) -> Checkpoint:

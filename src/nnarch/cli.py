@@ -60,7 +60,7 @@ def nnarch(
     if version:
         from nnarch import __version__
 
-        print(f"nnarch {__version__}")
+        _print(f"nnarch {__version__}")
         raise typer.Exit
 
 
@@ -95,7 +95,7 @@ def train(
     about = run.about
     if not quiet:
         console.summary(str(run), about)
-    print(disk.to_json({"run": str(run), **about}) if as_json else run)
+    _print(disk.to_json({"run": str(run), **about}) if as_json else str(run))
 
 
 @app.command(name="eval")
@@ -134,14 +134,14 @@ def evaluate(
         answer = {"run": str(found), "split": None if data else split, "rows": rows, **figures}
         if table:
             answer |= {"classes": task.classes, "confusion": table}
-        print(disk.to_json(answer))
+        _print(disk.to_json(answer))
         return
     if not quiet:
         console.say(f"{found}: {data or split} rows: {rows:,}")
         if table:
             console.confusion(task.classes, table)
     for name, value in figures.items():
-        print(f"{name} {value:.6g}")
+        _print(f"{name} {value:.6g}")
 
 
 @app.command()
@@ -158,9 +158,9 @@ def components(
 
     _import(plugin)
     if as_json:
-        print(disk.to_json(describe.components(kind, name), indent=1))
+        _print(disk.to_json(describe.components(kind, name), indent=1))
     else:
-        print(describe.as_text(kind, name, shutil.get_terminal_size().columns))
+        _print(describe.as_text(kind, name, shutil.get_terminal_size().columns))
 
 
 @app.command()
@@ -170,19 +170,13 @@ def schema(plugin: Plugins = None, debug: Debug = False) -> None:
     from nnarch import files as disk
 
     _import(plugin)
-    print(disk.to_json(describe.schema(), indent=1))
+    _print(disk.to_json(describe.schema(), indent=1))
 
 
 def main() -> None:
     """Run the command line; every ending is an exit code, and no fault of a user a traceback."""
     _prepare_streams()
-    code = _run(lambda: app(standalone_mode=False))
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        code = code or _refused(error)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(_run(lambda: app(standalone_mode=False)))
 
 
 def _run(command: Callable[[], Any]) -> int:
@@ -216,19 +210,25 @@ def _ending(error: Exception) -> int:
             _say(message)
         return 2
     if isinstance(error, OSError):
-        return _refused(error)
+        _say(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+        return 7
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         _say("out of memory; try a smaller batch_size, fewer rows or a smaller model")
         return 7
+    if place := _in_a_plugin(error):
+        _say(f"{place}: {type(error).__name__}: {error}; --debug shows how it came there")
+        return 3
     return _bug(error)
 
 
-def _refused(error: OSError) -> int:
-    """What the machine refuses; that nobody reads on, as in `| head`, is no fault."""
-    if isinstance(error, BrokenPipeError):
-        return 0
-    _say(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
-    return 7
+def _in_a_plugin(error: Exception) -> str | None:
+    """The innermost place in a file of the user's own that an error came through."""
+    from nnarch import plugins
+
+    files = {str(plugin.path) for plugin in plugins.loaded()}
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in files]
+    return own[-1] if own else None
 
 
 def _bug(error: Exception) -> int:
@@ -243,10 +243,20 @@ def _bug(error: Exception) -> int:
     return 1
 
 
+def _print(text: str) -> None:
+    """Data, on standard output; that nobody reads on, as in `| head`, is no fault."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
 def _say(message: str) -> None:
     """An error, on one line that can do a terminal no harm, whatever a file was called."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
-    console.say(f"error: {shown if len(shown) <= MOST_CHARACTERS else shown[:MOST_CHARACTERS]}")
+    console.say(f"error: {shown[:MOST_CHARACTERS]}")
 
 
 def _prepare_streams() -> None:

@@ -26,6 +26,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from nnarch.errors import ConfigError
 from nnarch.sections import DataOptions, ScheduleOptions, Section
 
+VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 
@@ -40,6 +41,7 @@ class Kind:
     key: str = "name"  # what a config calls the component's name
     common: type[Section] = Section  # keys that every component of the kind takes
     facts: tuple[str, ...] = ()  # what has to be said when one is registered
+    marks: tuple[str, ...] = ()  # attributes of which what is built has one
 
     @property
     def noun(self) -> str:
@@ -94,10 +96,7 @@ class Component:
         sentences = _option_sentences(self._doc)
         fields: dict[str, Any] = {}
         for parameter in parameters:
-            if parameter.annotation is parameter.empty or parameter.kind in (
-                parameter.VAR_POSITIONAL,
-                parameter.VAR_KEYWORD,
-            ):
+            if parameter.annotation is parameter.empty or parameter.kind in VARIABLE:
                 raise TypeError(
                     f"{self.name}: option {parameter.name!r} needs a type annotation of its own"
                 )
@@ -120,6 +119,9 @@ class Component:
     def _option_parameters(self) -> list[inspect.Parameter]:
         taken = len(self.kind.given)
         parameters = list(inspect.signature(self.builder).parameters.values())
+        if inspect.isclass(self.builder) and "__init__" not in vars(self.builder):
+            # What is inherited may take anything, as `nn.Module` does, and mean nothing by it.
+            parameters = [parameter for parameter in parameters if parameter.kind not in VARIABLE]
         if len(parameters) < taken:
             given = ", ".join(self.kind.given)
             raise TypeError(f"{self.name}: {self.kind.a_noun} is built from ({given})")
@@ -140,10 +142,16 @@ class Component:
         if self.is_ours:
             return self.builder(*given, **options)
         try:
-            return self.builder(*given, **options)
+            made = self.builder(*given, **options)
         except Exception as error:
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             raise ConfigError(f"{self.name} cannot be built: {cause} ({self.where})") from error
+        if self.kind.marks and not any(hasattr(made, mark) for mark in self.kind.marks):
+            raise ConfigError(
+                f"{self.name} returns {type(made).__name__}; expected {self.kind.a_noun} to be "
+                f"a function or class {self.kind.contract} ({self.where})"
+            )
+        return made
 
 
 def _is_plain(default: Any) -> bool:
@@ -253,12 +261,14 @@ _KINDS = (
         ("inputs", "outputs"),
         "given `inputs`, the shape of one sample as a tuple, and `outputs`, how many numbers to "
         "predict for it; returns an nn.Module that maps (batch, *inputs) to (batch, outputs)",
+        marks=("forward", "items"),
     ),
     Kind(
         "activation",
         "nnarch.models.activations",
         (),
-        "returns an nn.Module that keeps its input's shape",
+        "given nothing; returns an nn.Module that keeps its input's shape",
+        marks=("forward",),
     ),
     Kind(
         "initialization",
@@ -272,6 +282,7 @@ _KINDS = (
         ("task",),
         "given the task (nnarch.data.task.Task); returns an nnarch.losses.Loss",
         facts=("tasks", "standardize"),
+        marks=("values",),
     ),
     Kind(
         "optimizer",
@@ -279,6 +290,7 @@ _KINDS = (
         ("parameters",),
         "given the network's parameters; returns a torch.optim.Optimizer, or what is used as one "
         "(nnarch.optim.stepper.Stepper)",
+        marks=("step",),
     ),
     Kind(
         "schedule",
@@ -286,13 +298,15 @@ _KINDS = (
         ("epochs",),
         "given the number of epochs of the run; returns a function from the (fractional) number "
         "of epochs done to the factor on the learning rate",
+        marks=("__call__",),
         common=ScheduleOptions,
     ),
     Kind(
         "data",
         "nnarch.data",
         (),
-        "returns an nnarch.data.table.Table",
+        "given nothing; returns an nnarch.data.table.Table",
+        marks=("target_names",),
         key="source",
         common=DataOptions,
     ),
@@ -302,6 +316,7 @@ _KINDS = (
         ("result",),
         "given targets and predictions as an nnarch.metrics.Result; returns a number",
         facts=("tasks", "higher"),
+        marks=("__float__",),
     ),
 )
 REGISTRIES = {kind.name: Registry(kind) for kind in _KINDS}

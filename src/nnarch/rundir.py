@@ -14,10 +14,11 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nnarch import checkpoint, files
 from nnarch.checkpoint import Checkpoint
@@ -153,7 +154,7 @@ class RunDir:
             with files.machine_faults(self.path):
                 file = held.enter_context(open(self.path / LOCK, "a+"))
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _take(file)
                 except BlockingIOError:
                     file.seek(0)
                     holder = file.read().strip() or "another process"
@@ -174,6 +175,15 @@ class RunDir:
         except OSError:
             return False
         return False
+
+
+def _take(file: TextIO) -> None:
+    """Lock `file`, trying for a tenth of a second: who asks for its state holds it an instant."""
+    for _ in range(10):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.01)
+    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def runs(root: Path) -> list[RunDir]:

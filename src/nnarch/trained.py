@@ -183,7 +183,7 @@ def _given(predictor: Predictor, run: RunDir, path: Path) -> Rows:
     table = csv.read(
         str(path),
         inputs=predictor.input_names,
-        targets=predictor.task.targets,
+        target=predictor.task.targets,
         labels=not all(map(_is_number, predictor.task.classes)),
         **reading,
     )

@@ -20,6 +20,7 @@ from nnarch.data.dataset import Rows
 from nnarch.errors import Diverged
 from nnarch.evaluation import Evaluation, in_units
 from nnarch.losses import Loss
+from nnarch.optim.stepper import Stepper
 from nnarch.schedules import Schedule
 from nnarch.sections import Clip, EarlyStopping
 from nnarch.seeds import derive
@@ -60,7 +61,7 @@ class Training:
     """What a run carries from one epoch to the next."""
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | Stepper
     schedule: Schedule
     average: AveragedModel | None
     epoch: int = 0

@@ -1,0 +1,394 @@
+"""Components of the user's own, from files that the command line names and from nowhere else.
+
+Every process here is a real one, since what a plugin registers stays for as long as a process
+lives.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import TINY, Command, error_lines
+
+PLUGINS = {
+    "activation": '''\
+import torch
+from nnarch import register
+from nnarch.options import Positive
+
+
+@register("activation")
+class sine(torch.nn.Module):
+    """Sine of a multiple.
+
+    Options:
+        omega: The multiple.
+    """
+
+    def __init__(self, *, omega: Positive = 1.0):
+        super().__init__()
+        self.omega = omega
+
+    def forward(self, x):
+        return torch.sin(self.omega * x)
+
+
+@register("activation")
+class plain_sine(torch.nn.Module):
+    """Without options, so without a constructor."""
+
+    def forward(self, x):
+        return torch.sin(x)
+''',
+    "model": '''\
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import nnarch
+from nnarch.options import Activation, Count
+from nnarch.registry import activations
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@nnarch.register("model")
+def twin(
+    inputs: tuple[int, ...], outputs: int, *, width: Count = 4, bend: Activation = "tanh"
+) -> nn.Module:
+    """Two layers with a bend between them."""
+    from torch import nn
+
+    bent = activations.build(bend)
+    return nn.Sequential(nn.Linear(inputs[0], width), bent, nn.Linear(width, outputs))
+''',
+    "loss": '''\
+from nnarch import register
+from nnarch.losses import Loss
+
+
+@register("loss", tasks=("regression",), standardize=True)
+def quartic(task):
+    """Fourth power of the error."""
+    return Loss(
+        lambda made, target: (made - target) ** 4,
+        len(task.targets),
+        lambda made: made,
+        lambda loss, scale: loss * scale**4,
+    )
+''',
+    "optimizer": '''\
+import torch
+from nnarch import register
+from nnarch.options import Positive
+
+
+@register("optimizer")
+class signed(torch.optim.Optimizer):
+    """Steps of one size for every weight."""
+
+    def __init__(self, parameters, *, lr: Positive = 0.01):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        with torch.enable_grad():
+            loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.sub_(group["lr"] * weight.grad.sign())
+        return loss
+''',
+    "schedule": '''\
+from nnarch import register
+from nnarch.options import Count
+
+
+@register("schedule")
+def halving(epochs: int, *, every: Count = 1):
+    """Half as much every so many epochs."""
+    return lambda epoch: 0.5 ** (epoch // every)
+''',
+    "data": '''\
+from nnarch import register
+from nnarch.data.table import Table
+from nnarch.options import Count
+
+
+@register("data", name="ramp")
+def rows_on_a_line(*, length: Count = 40) -> Table:
+    """Rows on a line."""
+    import torch
+
+    x = torch.arange(length, dtype=torch.float64).unsqueeze(1)
+    return Table(x, ("x",), 2 * x + 1, ("y",))
+''',
+    "metric": '''\
+from nnarch import register
+
+
+@register("metric", tasks=("regression",), higher=False)
+def overshoot(result) -> float:
+    """How far predictions lie above the truth on average."""
+    return float((result.prediction - result.target).mean())
+''',
+}
+CONFIG = """\
+data: {source: ramp, length: 60}
+model: {name: twin, width: 3, bend: {name: sine, omega: 2}}
+loss: quartic
+optimizer: {name: signed, lr: 1e-3}
+schedule: {name: halving, every: 2, warmup: 1}
+metrics: [rmse, overshoot]
+epochs: 4
+threads: 1
+"""
+
+
+@pytest.fixture
+def flags(tmp_path: Path) -> list[str]:
+    """The flags that name every one of `PLUGINS`, each in a file of its own."""
+    for kind, source in PLUGINS.items():
+        (tmp_path / f"my_{kind}.py").write_text(source)
+    return [word for kind in PLUGINS for word in ("--plugin", f"my_{kind}.py")]
+
+
+def test_a_run_of_nothing_but_the_user_s_own_components(
+    nnarch: Command, nnarch_light: Command, tmp_path: Path, flags: list[str]
+) -> None:
+    (tmp_path / "own.yaml").write_text(CONFIG)
+    done = nnarch("train", "own.yaml", *flags, "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    run = tmp_path / told["run"]
+    assert told["parameters"] == 10
+    assert told["results"]["test"].keys() == {"loss", "rmse", "overshoot"}
+    rates = [row.split(",")[-2] for row in (run / "history.csv").read_text().splitlines()[1:]]
+    assert float(rates[0]) == pytest.approx(4 * float(rates[-1]), rel=0.6)
+
+    # Its directory says what it was made with, and keeps each source as it was.
+    assert [Path(one["path"]).name for one in told["plugins"]] == sorted(
+        f"my_{kind}.py" for kind in PLUGINS
+    )
+    for one in told["plugins"]:
+        source = (run / "plugins" / Path(one["path"]).name).read_bytes()
+        assert hashlib.sha256(source).hexdigest() == one["sha256"]
+
+    # The same files open it again.
+    again = nnarch("eval", run, *flags, "--json")
+    assert again.returncode == 0, again.stderr
+    measured = json.loads(again.stdout)
+    for name, value in told["results"]["test"].items():
+        assert measured[name] == pytest.approx(value)
+
+    # Without them it is refused, and the copies in the run are not what is opened instead.
+    refused = nnarch("eval", run)
+    assert refused.returncode == 5
+    (line,) = error_lines(refused)
+    assert "was made with the plugin my_activation.py; expected --plugin with the same" in line
+    assert f"a copy lies in {run}/plugins, to be read before it is trusted" in line
+
+    # A file that has changed since is another one.
+    (tmp_path / "my_loss.py").write_text(PLUGINS["loss"].replace("** 4", "** 2"))
+    changed = nnarch("eval", run, *flags)
+    assert changed.returncode == 5
+    assert "was made with the plugin my_loss.py" in error_lines(changed)[0]
+
+    # A config that names such components is wrong where they are not.
+    unknown = nnarch_light("train", "own.yaml")
+    assert unknown.returncode == 3
+    said = [line.partition("; ")[0] for line in error_lines(unknown)]
+    assert said == [
+        "own.yaml:1: data.source: no data source is called 'ramp'",
+        "own.yaml:2: model.name: no model is called 'twin'",
+        "own.yaml:3: loss: no loss is called 'quartic'",
+        "own.yaml:4: optimizer.name: no optimizer is called 'signed'",
+        "own.yaml:5: schedule.name: no schedule is called 'halving'",
+        "own.yaml:6: metrics[1]: no metric is called 'overshoot'",
+    ]
+
+
+def test_options_of_a_plugin_are_checked_like_any_other(
+    nnarch: Command, tiny: Path, flags: list[str]
+) -> None:
+    done = nnarch(
+        "train", tiny, "model={name: twin, width: 0, bend: {name: sine, omega: -1, x: 2}}", *flags
+    )
+    assert done.returncode == 3
+    assert error_lines(done) == [
+        "command line: model.bend.omega: got -1; expected a number > 0",
+        "command line: model.bend.x: unknown key; known: omega",
+        "command line: model.width: got 0; expected an integer from 1 to 1,000,000,000",
+    ]
+
+
+def test_components_and_schema_tell_of_plugins_too(
+    nnarch: Command, tmp_path: Path, flags: list[str]
+) -> None:
+    shown = json.loads(nnarch("components", "activation", "sine", "--json", *flags).stdout)
+    assert shown["summary"] == "Sine of a multiple."
+    assert shown["options"][0]["sentence"] == "The multiple."
+    assert shown["where"].startswith(f"{tmp_path}/my_activation.py:")
+    schema = json.loads(nnarch("schema", *flags).stdout)
+    assert schema["$defs"]["data.ramp"]["properties"].keys() >= {"source", "length", "split"}
+
+
+def test_a_component_without_options_needs_no_constructor(
+    nnarch: Command, tiny: Path, flags: list[str]
+) -> None:
+    done = nnarch("train", tiny, "model.activation=plain_sine", "epochs=1", "-q", *flags)
+    assert done.returncode == 0, done.stderr
+
+
+WRONG = {
+    "does not parse": (
+        "def (:\n",
+        "does not import: SyntaxError: invalid syntax (mine.py, line 1)",
+    ),
+    "raises": ("1 / 0\n", "does not import: ZeroDivisionError: division by zero"),
+    "leaves": ("import sys\nsys.exit(0)\n", "does not import: SystemExit: 0"),
+    "needs what is not there": (
+        "import no_such_module\n",
+        "does not import: ModuleNotFoundError: No module named 'no_such_module'",
+    ),
+    "takes a name of ours": (
+        "import nnarch\n@nnarch.register('activation')\ndef relu(): ...\n",
+        "does not import: ValueError: there is an activation called 'relu' already, in ",
+    ),
+    "takes its own name twice": (
+        "import nnarch\nfor _ in range(2):\n"
+        "    @nnarch.register('activation')\n    def bent(): ...\n",
+        "does not import: ValueError: there is an activation called 'bent' already, in ",
+    ),
+    "no such kind": (
+        "import nnarch\n@nnarch.register('modle')\ndef mine(): ...\n",
+        "does not import: ValueError: no kind of component is called 'modle'; did you mean 'model'",
+    ),
+    "option without a type": (
+        "import nnarch\n@nnarch.register('activation')\ndef bent(*, x=1): ...\n",
+        "does not import: TypeError: bent: option 'x' needs a type annotation of its own",
+    ),
+    "option of an unknown type": (
+        "import nnarch\n@nnarch.register('activation')\ndef bent(*, x: 'Unknown' = 1): ...\n",
+        "does not import: NameError: name 'Unknown' is not defined",
+    ),
+    "takes too little": (
+        "import nnarch\n@nnarch.register('model')\ndef small(inputs): ...\n",
+        "does not import: TypeError: small: a model is built from (inputs, outputs)",
+    ),
+    "facts left out": (
+        "import nnarch\n@nnarch.register('metric')\ndef far(result): ...\n",
+        "does not import: TypeError: far: a metric is registered with tasks=..., higher=... too",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), WRONG.values(), ids=[name.replace(" ", "-") for name in WRONG]
+)
+def test_a_plugin_that_does_not_import(
+    nnarch: Command, tiny: Path, tmp_path: Path, source: str, message: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    done = nnarch("train", tiny, "--plugin", "mine.py")
+    assert done.returncode == 3
+    (line,) = error_lines(done)
+    assert line.startswith(f"mine.py: the plugin {message}")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.py", "none.py: no such plugin file"),
+        (".", ".: no such plugin file"),
+        ("notes.txt", "notes.txt: expected a plugin to be a Python file, named *.py"),
+        (f"{'x' * 300}.py", "no such plugin file"),
+    ],
+)
+def test_what_is_no_plugin(
+    nnarch_light: Command, tiny: Path, tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("1 / 0\n")
+    done = nnarch_light("train", tiny, "--plugin", name)
+    assert done.returncode == 3
+    assert error_lines(done)[0].endswith(message)
+
+
+USED = """\
+import torch
+from nnarch import register
+from nnarch.losses import Loss
+
+
+@register("model")
+def unbuildable(inputs, outputs):
+    raise ValueError("no\\nway")
+
+
+@register("model")
+def number(inputs, outputs):
+    return 3
+
+
+@register("model")
+def wide(inputs, outputs):
+    return torch.nn.Linear(inputs[0], outputs + 1)
+
+
+@register("model")
+class tired(torch.nn.Linear):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs[0], outputs)
+
+    def forward(self, x):
+        if self.training:
+            raise RuntimeError("too\\ntired")
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("unbuildable", "tiny.yaml:3: model: unbuildable cannot be built: ValueError: no way ("),
+        ("number", "tiny.yaml:3: model: number returns int; expected a model to be a function or"),
+        ("wide", "tiny.yaml:3: model: gives (2, 2) for 2 rows; expected (2, 1)"),
+        ("tired", "RuntimeError: too tired; --debug shows how it came there"),
+    ],
+)
+def test_a_component_that_fails_in_use_is_not_called_a_bug_of_ours(
+    nnarch: Command, tmp_path: Path, model: str, message: str
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("{widths: [4]}", model))
+    (tmp_path / "mine.py").write_text(USED)
+    done = nnarch("train", "tiny.yaml", "--plugin", "mine.py", "--quiet")
+    assert done.returncode == 3
+    (line,) = error_lines(done)
+    assert message in line
+    assert "mine.py:" in line or model == "wide"
+
+
+def test_a_plugin_in_a_run_directory_or_a_config_is_never_run(
+    nnarch: Command, finished: Path, tmp_path: Path
+) -> None:
+    canary = f"open({str(tmp_path / 'canary')!r}, 'w')\n"
+    (finished / "plugins").mkdir()
+    for name in ("mine.py", "__init__.py", "sitecustomize.py"):
+        (finished / "plugins" / name).write_text(canary)
+        (finished / name).write_text(canary)
+    told = json.loads((finished / "run.json").read_text())
+    told["plugins"] = [{"path": "mine.py", "sha256": hashlib.sha256(canary.encode()).hexdigest()}]
+    (finished / "run.json").write_text(json.dumps(told))
+    done = nnarch("eval", finished)
+    assert done.returncode == 5
+    assert "was made with the plugin mine.py" in error_lines(done)[0]
+    done = nnarch("eval", ".", cwd=finished)
+    assert done.returncode == 5
+    (tmp_path / "c.yaml").write_text(TINY + "plugins: [mine.py]\n")
+    done = nnarch("train", "c.yaml")
+    assert error_lines(done)[0].startswith("c.yaml:6: plugins: unknown key")
+    assert not (tmp_path / "canary").exists()
