@@ -30,6 +30,7 @@ def main(rows: int) -> None:
     model, loss_function = Network(), nn.MSELoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for epoch in range(10):
+        loss = torch.zeros(())
         for inputs, target in loader:
             loss = loss_function(model(inputs), target)
             optimizer.zero_grad()

@@ -27,7 +27,8 @@ def seconds(command: list[str], folder: str) -> float:
 def compare(ours: list[str], theirs: list[str], repeats: int) -> tuple[float, float, float]:
     """Median seconds of both, and the median ratio theirs / ours of `repeats` pairs."""
     with tempfile.TemporaryDirectory() as folder:
-        seconds(ours, folder), seconds(theirs, folder)
+        for command in (ours, theirs):
+            seconds(command, folder)
         pairs = [(seconds(ours, folder), seconds(theirs, folder)) for _ in range(repeats)]
     return (
         statistics.median(a for a, _ in pairs),

@@ -5,6 +5,7 @@ error. What goes wrong with a config or a run directory is in test_bad_input.py.
 """
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -104,8 +105,11 @@ class TestTrain:
         (tmp_path / "lr=1.yaml").write_text(TINY)
         assert nnarch_here("train", "lr=1.yaml", "-q").returncode == 0
 
-    def test_standard_input_is_a_config(self, nnarch: Command, tmp_path: Path) -> None:
-        done = nnarch("train", "-", "epochs=1", "--quiet", stdin=TINY)
+    def test_standard_input_is_a_config(
+        self, nnarch_here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TINY.encode())))
+        done = nnarch_here("train", "-", "epochs=1", "--quiet")
         assert done.returncode == 0, done.stderr
         assert (tmp_path / done.stdout.strip() / "config.yaml").read_text() == TINY
 

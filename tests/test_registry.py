@@ -216,6 +216,18 @@ class TestSchema:
         assert isinstance(made, Tart)
         assert (made.oven, made.share) == ("hot", 0.25)
 
+    def test_a_class_whose_constructor_is_inherited_and_takes_anything(
+        self, cakes: Registry
+    ) -> None:
+        class Base:
+            def __init__(self, oven: str, *args: Any, **kwargs: Any): ...
+
+        @cakes.register
+        class Bare(Base): ...
+
+        assert cakes.get("Bare").schema.model_fields.keys() == {"paper"}
+        assert isinstance(cakes.build({"name": "Bare", "paper": True}, "hot"), Bare)
+
     @pytest.mark.parametrize(
         ("builder", "complaint"),
         [
@@ -291,6 +303,16 @@ class TestBuild:
             cakes.build({"name": "burnt"}, "hot")
         cause = r"burnt cannot be built: KeyError: 'no\nflour'"
         assert str(caught.value) == f"{cause} ({__file__}:{line})"
+
+    def test_what_a_builder_of_the_user_s_returns_is_looked_at(self) -> None:
+        odd = Component(REGISTRIES["schedule"].kind, "odd", lambda epochs: 0.5, {})
+        with pytest.raises(ConfigError) as caught:
+            odd.build({"name": "odd"}, 3)
+        assert str(caught.value).startswith(
+            "odd returns float; expected a schedule to be a function or class given the number of "
+            "epochs of the run; returns a function from the (fractional) number of epochs done"
+        )
+        assert __file__ in str(caught.value)
 
     def test_a_builder_without_source_is_placed_by_its_module(self, cakes: Registry) -> None:
         scope: dict[str, Any] = {"__name__": "typed.in"}

@@ -114,13 +114,12 @@ def test_an_interrupted_run_keeps_the_epoch_that_ended(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     ready, run = started(tmp_path, epochs=1000)
-    stop, seen = Stop(), []
+    stop = Stop()
+    training = runs.train(ready, run, stop)
+    assert [next(training).epoch for _ in range(3)] == [1, 2, 3]
+    stop.ask(number)
     with pytest.raises(Interrupted, match="interrupted after epoch 3") as caught:
-        for record in runs.train(ready, run, stop):
-            seen.append(record.epoch)
-            if record.epoch == 3:
-                stop.ask(number)
-    assert seen == [1, 2, 3]
+        next(training)
     assert caught.value.exit_code == run.about["exit_code"] == code
     assert run.about["status"] == "interrupted"
     assert run.load_checkpoint("last").meta["epoch"] == 3

@@ -23,12 +23,13 @@ __all__ = ["build", "evaluate", "load", "register", "train"]
 ConfigLike = str | Path | Sequence[str | Path] | Mapping[str, Any]
 
 
-def build(config: ConfigLike, **changes: Any) -> "nn.Module":
+def build(config: ConfigLike, *overrides: str, **changes: Any) -> "nn.Module":
     """The untrained network that a config describes, a plain `nn.Module`.
 
     Args:
         config: path of a YAML file, several to be merged, or a mapping.
-        changes: values laid over it, as in `epochs=3` or `**{"optimizer.lr": 0.1}`.
+        overrides: laid over it, as on the command line: `"optimizer.lr=0.1"`.
+        changes: the same for top-level keys, with values of Python: `epochs=3`.
 
     >>> import torch
     >>> model = build({"data": "synthetic", "model": {"widths": [20]}})
@@ -38,12 +39,13 @@ def build(config: ConfigLike, **changes: Any) -> "nn.Module":
     from nnarch import config as configs
     from nnarch import experiment
 
-    return experiment.prepare(configs.load(config, changes=changes)).training.network
+    ready = experiment.prepare(configs.load(config, overrides, changes))
+    return ready.training.network
 
 
 def train(
     config: ConfigLike,
-    *,
+    *overrides: str,
     runs_dir: str | Path = "runs",
     each: Callable[[Any], object] | None = None,
     **changes: Any,
@@ -52,9 +54,10 @@ def train(
 
     Args:
         config: path of a YAML file, several to be merged, or a mapping.
+        overrides: laid over it, as on the command line: `"optimizer.lr=0.1"`.
         runs_dir: where the run directory goes.
         each: called with the record of every epoch.
-        changes: values laid over the config, as in `epochs=3`.
+        changes: the same for top-level keys, with values of Python: `epochs=3`.
 
     Raises: nnarch.errors.NnarchError, whose subclasses say what kind of fault it is.
     """
@@ -62,8 +65,8 @@ def train(
     from nnarch import experiment
     from nnarch import run as runs
 
-    ready = experiment.prepare(configs.load(config, changes=changes))
-    run = runs.start(ready, Path(runs_dir), ["nnarch.train"])
+    ready = experiment.prepare(configs.load(config, overrides, changes))
+    run = runs.start(ready, Path(runs_dir), ["nnarch.train"], overrides)
     for record in runs.train(ready, run):
         if each:
             each(record)

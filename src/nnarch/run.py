@@ -6,7 +6,7 @@ whoever watches, and at the end measures the best network on the rows that it ne
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -64,7 +64,9 @@ def start(
     return run
 
 
-def train(experiment: Experiment, run: RunDir, stop: Stop | None = None) -> Iterator[Record]:
+def train(
+    experiment: Experiment, run: RunDir, stop: Stop | None = None
+) -> Generator[Record, None, None]:
     """Go through the epochs, keeping history and checkpoints in `run`, and measure the best.
 
     Raises: Diverged, Interrupted or MachineError; `run` then says so, and keeps what it has.
@@ -97,7 +99,7 @@ def train(experiment: Experiment, run: RunDir, stop: Stop | None = None) -> Iter
 _STATUS = {"Diverged": "diverged", "Interrupted": "interrupted"}
 
 
-def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Iterator[Record]:
+def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Generator[Record, None, None]:
     keeper = Keeper(experiment, run)
     scale = experiment.dataset.preprocess.target.scale
     measure = partial(experiment.evaluate, "val")
