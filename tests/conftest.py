@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -19,6 +20,10 @@ import nnarch as library
 from nnarch.config import NAME, Config
 from nnarch.registry import REGISTRIES, Component
 from nnarch.validate import json_schema, mark
+
+# A busy machine is no fault.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 Done = subprocess.CompletedProcess[str]
 Command = Callable[..., Done]

@@ -22,8 +22,8 @@ WORDS = (
     "yamlfile", "config",
 )  # fmt: skip
 COMPUTE = (
-    "data.table", "data.task", "data.csv", "data.sklearn", "data.synthetic", "data",
-    "data.split", "data.preprocess", "data.dataset",
+    "data.table", "data.task", "data.cells", "data.textfile", "data.csv", "data.sklearn",
+    "data.synthetic", "data", "data.split", "data.preprocess", "data.dataset",
     "models.layers", "models.activations", "models.initializations", "models.mlp", "models",
     "models.network",
     "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",

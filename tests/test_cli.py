@@ -216,16 +216,51 @@ class TestEval:
         assert done.returncode == 3
         assert error_lines(done)[0].startswith(message)
 
-    def test_changed_data(self, nnarch_here: Command, tmp_path: Path) -> None:
-        rows = [f"{x},{2 * x}" for x in range(40)]
-        (tmp_path / "t.csv").write_text("\n".join(["x,y", *rows]) + "\n")
-        (tmp_path / "c.yaml").write_text(
-            "data: {source: csv, path: t.csv, target: y}\nepochs: 2\nthreads: 1\n"
+    @pytest.fixture
+    def line(self, nnarch_here: Command, tmp_path: Path) -> str:
+        """A run on `line.csv`, whose y is twice its x."""
+        rows = "".join(f"{x},{2 * x}\n" for x in range(40))
+        (tmp_path / "line.csv").write_text(f"x,y\n{rows}")
+        (tmp_path / "line.yaml").write_text(
+            "data: {source: csv, path: line.csv, target: y}\nepochs: 2\nthreads: 1\n"
         )
-        run = nnarch_here("train", "c.yaml", "-q").stdout.strip()
-        assert nnarch_here("eval", run).returncode == 0
-        (tmp_path / "t.csv").write_text("\n".join(["x,y", *rows, "40,81"]) + "\n")
-        done = nnarch_here("eval", run)
+        return nnarch_here("train", "line.yaml", "-q").stdout.strip()
+
+    def test_other_data(self, nnarch_here: Command, tmp_path: Path, line: str) -> None:
+        """Columns are known by name; nothing but the file and the run is needed."""
+        rows = "".join(f"{2 * x},9,{x}\n" for x in range(40))
+        (tmp_path / "other.csv").write_text(f"y,z,x\n{rows}")
+        before = {
+            part: json.loads(nnarch_here("eval", line, "--split", part, "--json").stdout)
+            for part in ("train", "val", "test")
+        }
+        (tmp_path / "line.csv").unlink()
+        told = json.loads(nnarch_here("eval", line, "--data", "other.csv", "--json").stdout)
+        assert (told["split"], told["rows"]) == (None, 40)
+        mean = sum(one["loss"] * one["rows"] for one in before.values()) / 40
+        assert told["loss"] == pytest.approx(mean, rel=1e-5)
+        assert nnarch_here("eval", line).returncode == 4
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("x\n1\n", "other.csv: lacks the target y"),
+            ("z,y\n1,1\n", "other.csv: no column 'x'; known: z, y"),
+            ("x,y\n1,1\n2,\n", "other.csv: line 3, column 'y': got nothing"),
+        ],
+    )
+    def test_other_data_that_does_not_fit(
+        self, nnarch_here: Command, tmp_path: Path, line: str, text: str, message: str
+    ) -> None:
+        (tmp_path / "other.csv").write_text(text)
+        done = nnarch_here("eval", line, "--data", "other.csv")
+        assert done.returncode == 4
+        assert error_lines(done)[0].startswith(message)
+
+    def test_changed_data(self, nnarch_here: Command, tmp_path: Path, line: str) -> None:
+        with (tmp_path / "line.csv").open("a") as file:
+            file.write("40,81\n")
+        done = nnarch_here("eval", line)
         assert done.returncode == 4
         assert "the data has changed since the run was trained on it" in error_lines(done)[0]
 

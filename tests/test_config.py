@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import JUNK, mutated_configs, valid_configs
@@ -537,7 +537,6 @@ def test_the_resolved_config_says_everything(tmp_path: Path) -> None:
     assert same(load(written(tmp_path, "resolved.yaml", text)), config)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(valid_configs())
 def test_any_right_config_reads_back_equal(value: dict[str, Any]) -> None:
     config = load(value)
@@ -558,7 +557,7 @@ def check_only_a_config_or_its_faults(value: dict[str, Any], overrides: list[str
     assert same(load(yamlfile.parse(config.to_yaml(), "resolved.yaml").value), config)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(mutated_configs())
 def test_any_mutation_is_a_config_or_a_fault(value: dict[str, Any]) -> None:
     check_only_a_config_or_its_faults(value, [])
@@ -571,7 +570,7 @@ PATHS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(PATHS | st.text(max_size=8), JUNK | st.text(max_size=8)), max_size=3))
 def test_any_override_is_a_config_or_a_fault(changes: list[tuple[str, Any]]) -> None:
     words = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from conftest import Command, mutated_configs, valid_configs
@@ -136,13 +136,13 @@ def test_every_short_way_to_write_fits(change: dict[str, Any]) -> None:
     assert CHECKER.is_valid({"data": {"source": "synthetic"}} | change)
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(valid_configs())
 def test_any_right_config_fits(value: dict[str, Any]) -> None:
     assert list(CHECKER.iter_errors(value)) == []
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(mutated_configs())
 def test_what_is_accepted_fits(value: dict[str, Any]) -> None:
     try:

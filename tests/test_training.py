@@ -30,7 +30,7 @@ def records(ready: Experiment, **changes: Any) -> Iterator[Record]:
         ready.loss,
         ready.rows["train"],
         ready.dataset.preprocess.target.scale,
-        lambda network: ready.evaluate("val", network),
+        lambda: ready.evaluate("val"),
         ready.settings,
         **changes,
     )

@@ -16,7 +16,7 @@ from nnarch import devices
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.dataset import Dataset, Rows
-from nnarch.data.task import Task
+from nnarch.data.task import REGRESSION, Task
 from nnarch.errors import ConfigError, DataError
 from nnarch.evaluation import Evaluation, evaluate, outputs
 from nnarch.losses import Loss
@@ -28,10 +28,9 @@ from nnarch.schedules import with_warmup
 from nnarch.training import Settings, Training, averaged
 from nnarch.validate import fill_component
 
+FEW = 64  # rows, to try a network on
 DEFAULT_LOSS = {"regression": "mse", "binary": "bce_with_logits", "multiclass": "cross_entropy"}
 DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
-SAVE_EVERY = 5.0  # seconds; epochs shorter than this are not slowed by a disk
-GRACE = 5.0  # seconds that an interrupted epoch has to end by itself
 
 
 @dataclass
@@ -89,12 +88,13 @@ class Experiment:
             said.append(f"{config.optimizer['name']} expects batch_size: all")
         return said
 
-    def evaluate(self, part: str, network: nn.Module | None = None) -> Evaluation:
-        """Measure the network (or another of its kind) on `train`, `val` or `test`."""
+    def evaluate(self, part: str, first: int | None = None) -> Evaluation:
+        """Measure the network on `train`, `val` or `test`, or on the first few rows of it."""
+        rows = self.rows[part]
         return evaluate(
-            network or self.training.model,
+            self.training.model,
             self.loss,
-            self.rows[part],
+            rows if first is None else Rows(rows.inputs[:first], rows.target[:first]),
             self.dataset.preprocess.target,
             self.task,
             self.config.metrics or [],
@@ -108,26 +108,30 @@ def prepare(config: Config) -> Experiment:
     """
     device = devices.choose(config.device)
     facts = losses.get(config.loss["name"]).facts if config.loss else {}
-    if not facts.get("standardize", True):  # the loss needs the target's own numbers
+    counts = REGRESSION[0] in facts.get("tasks", ()) and not facts["standardize"]
+    if counts:  # the loss needs the target's own numbers
         config = config.model_copy(update={"data": config.data | {"target_scaling": "none"}})
     with config.locating("data"):
         table = sources.build(config.data)
     dataset = datasets.make(table, config.data, facts.get("tasks"))
     config = _completed(config, dataset.task)
     assert config.loss is not None
-    _check_sign(config, dataset)
+    if counts:
+        _check_sign(config.loss["name"], dataset)
     with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
     size = _size(config, dataset, loss)
     dtype = DTYPES[config.precision]
     with config.locating("model"), torch.random.fork_rng(devices=[]):
         network = networks.make(config.model, dataset.shape, loss.outputs, config.seed)
-    _check_network(config, network, dataset, loss)
+    _check_batches(config, network, len(dataset.parts["train"]))
     network = network.to(device, dtype)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
     threads = devices.threads(config.threads, 3.0 * size.flops * _batch_size(config, dataset))
     settings, training = _settings(config, dataset), _training(config, network)
-    return Experiment(config, dataset, loss, size, device, threads, rows, settings, training)
+    ready = Experiment(config, dataset, loss, size, device, threads, rows, settings, training)
+    _check_outputs(ready)
+    return ready
 
 
 def _completed(config: Config, task: Task) -> Config:
@@ -181,36 +185,32 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
     return size
 
 
-def _check_sign(config: Config, dataset: Dataset) -> None:
-    """A loss that cannot take standardised targets is one of counts."""
-    assert config.loss is not None
-    counts = not losses.get(config.loss["name"]).facts["standardize"]
-    if (
-        counts
-        and not dataset.task.classes
-        and any((part.target < 0).any() for part in dataset.parts.values())
-    ):
-        raise DataError(
-            f"data: {config.loss['name']} expects a target >= 0; "
-            f"{', '.join(dataset.task.targets)} holds negative numbers"
-        )
+def _check_sign(loss: str, dataset: Dataset) -> None:
+    if any((part.target < 0).any() for part in dataset.parts.values()):
+        names = ", ".join(dataset.task.targets)
+        raise DataError(f"data: {loss} expects a target >= 0; {names} holds negative numbers")
 
 
-def _check_network(config: Config, network: nn.Module, dataset: Dataset, loss: Loss) -> None:
-    """Batches it can train on, and the output that the loss reads."""
-    rows = len(dataset.parts["train"])
+def _check_batches(config: Config, network: nn.Module, rows: int) -> None:
+    """Batch normalisation cannot tell the deviation of one row."""
     normalises = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
     if normalises and (config.batch_size == 1 or rows == 1):
         raise config.fault(
             ("batch_size",), "got 1; batch normalisation expects at least 2 rows a step"
         )
-    few = dataset.parts["val"].inputs[:2]
-    with config.locating("model"):
-        made = tuple(outputs(network, few.float()).shape)
-        if made != (len(few), loss.outputs):
+
+
+def _check_outputs(ready: Experiment) -> None:
+    """A look at a few rows, so that what the network or a metric refuses is refused now."""
+    few, expected = ready.rows["val"].inputs[:FEW], ready.loss.outputs
+    with ready.config.locating("model"):
+        made = tuple(outputs(ready.training.network, few).shape)
+        if made != (len(few), expected):
             raise ConfigError(
-                f"gives {made} for {len(few)} rows; expected ({len(few)}, {loss.outputs})"
+                f"gives {made} for {len(few)} rows; expected ({len(few)}, {expected})"
             )
+    with ready.config.locating("metrics"):
+        ready.evaluate("val", first=FEW)
 
 
 def _batch_size(config: Config, dataset: Dataset) -> int:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +101,12 @@ _STATUS = {"Diverged": "diverged", "Interrupted": "interrupted"}
 def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Generator[Record, None, None]:
     keeper = Keeper(experiment, run)
     scale = experiment.dataset.preprocess.target.scale
-    measure = partial(experiment.evaluate, "val")
     records = train_epochs(
         experiment.training,
         experiment.loss,
         experiment.rows["train"],
         scale,
-        lambda network: measure(network),
+        lambda: experiment.evaluate("val"),
         experiment.settings,
         lambda: (stop.seconds_ago() or 0.0) > GRACE,
     )

@@ -104,7 +104,7 @@ def train(
     loss: Loss,
     rows: Rows,
     scale: Tensor,
-    evaluate: Callable[[nn.Module], Evaluation],
+    evaluate: Callable[[], Evaluation],
     settings: Settings,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
@@ -113,7 +113,7 @@ def train(
     Args:
         rows: training rows, where the network is.
         scale: what the target was divided by, (T,).
-        evaluate: measures a network on the validation rows.
+        evaluate: measures `training.model` on the validation rows.
         interrupted: asked before every batch; once true, the epoch is left unfinished and
             nothing more is yielded.
 
@@ -125,7 +125,7 @@ def train(
             return
         training.epoch += 1
         _check_finite(training, losses)
-        evaluation = evaluate(training.model)
+        evaluation = evaluate()
         if not math.isfinite(evaluation.loss):
             raise _diverged(f"the validation loss of epoch {training.epoch} is {evaluation.loss}")
         yield _record(training, settings, in_units(loss, losses.mean(0), scale), evaluation)
