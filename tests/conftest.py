@@ -160,13 +160,17 @@ def valid_options(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
         field = model.model_fields[name]
         if named := mark(field):
             value = st.deferred(lambda kind=named.kind: valid_components(kind))
-            value = st.lists(value, max_size=2) if named.many else value
+            value = st.lists(value, max_size=2, unique_by=_name) if named.many else value
         elif name in BY_HAND:
             value = BY_HAND[name]
         else:
             value = _valid_values(part, json_schema(model))
         (required if field.is_required() else optional)[name] = value
     return st.fixed_dictionaries(required, optional=optional)
+
+
+def _name(spec: Any) -> str:
+    return spec if isinstance(spec, str) else spec["name"]
 
 
 def valid_components(kind: str) -> st.SearchStrategy[Any]:

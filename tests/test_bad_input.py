@@ -132,7 +132,11 @@ MEANING = {
         "metrics:\n- f1\n- f7\n",
         "bad.yaml:4: metrics[1]: no metric is called 'f7'; did you mean",
     ),
-    "28 a mapping where a name belongs": (
+    "28 a metric named twice": (
+        "metrics: [f1, accuracy, {name: f1, average: micro}]\n",
+        "bad.yaml:2: metrics: got f1 twice; expected each metric once",
+    ),
+    "28 a list where a name belongs": (
         "loss: [mse]\n",
         "loss: got ['mse']; expected the name of",
     ),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as File
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from nnarch import space, yamlfile
 from nnarch.errors import ConfigError, UsageError
@@ -48,6 +48,15 @@ Monitor = Annotated[
     Field(pattern=r"^val_\w+$", json_schema_extra={"expected": "val_loss, or val_ and a metric"}),
 ]
 Spec = dict[str, Any]  # {name: ..., options}, filled
+
+
+def _each_once(specs: list[Spec] | None) -> list[Spec] | None:
+    names = [spec.get("name") for spec in specs or []]
+    if twice := [name for name in names if name is not None and names.count(name) > 1]:
+        raise ValueError(
+            f"got {twice[0]} twice; expected each metric once, as a name for its value"
+        )
+    return specs
 
 
 class Config(Section):
@@ -87,7 +96,9 @@ class Config(Section):
     average: Average | None = Field(
         default=None, description="Moving average of the weights (EMA)."
     )
-    metrics: Annotated[list[Spec] | None, Named("metric", many=True)] = Field(
+    metrics: Annotated[
+        list[Spec] | None, Named("metric", many=True), AfterValidator(_each_once)
+    ] = Field(
         default=None, description="What is measured each epoch; the task's usual ones unless given."
     )
     monitor: Monitor = Field(
