@@ -401,8 +401,13 @@ USAGE = {
     ),
     "136 a config for a run": (
         ["eval", "tiny.yaml"],
-        5,
+        2,
         "tiny.yaml: is a file; expected a run directory",
+    ),
+    "132 no run at all": (
+        ["eval", ""],
+        2,
+        "got '' for a run; expected a path, a name, @last or @best:val_loss",
     ),
     "81 no such run": (
         ["eval", "nothing"],
@@ -447,7 +452,7 @@ def test_a_beginning_that_several_runs_share_lists_them(
     other = finished.with_name(f"{finished.name[:-6]}ffffff")
     shutil.copytree(finished, other)
     done = nnarch_light("eval", finished.name[:10])
-    assert done.returncode == 5
+    assert done.returncode == 2
     (line,) = error_lines(done)
     assert "2 runs begin so" in line
     assert finished.name in line
@@ -468,17 +473,17 @@ MADE_REAL = {
     "38 a loss of numbers for words": (
         "data: {source: sklearn, dataset: iris}\nloss: mse\n",
         3,
-        "bad.yaml:2: loss: mse is not for a multiclass",
+        "bad.yaml:2: loss: mse does not fit a task of multiclass",
     ),
     "38 a loss of two classes for three": (
         "data: {source: sklearn, dataset: iris}\nloss: bce_with_logits\n",
         3,
-        "bad.yaml:2: loss: bce_with_logits is not for a multiclass",
+        "bad.yaml:2: loss: bce_with_logits does not fit a task of multiclass",
     ),
     "38 a metric of another task": (
         BASE + "metrics:\n- f1\n",
         3,
-        "bad.yaml:3: metrics[0]: f1 is not for a regression",
+        "bad.yaml:3: metrics[0]: f1 does not fit a task of regression",
     ),
     "40 a metric that is not measured": (
         BASE + "monitor: val_f1\n",

@@ -206,7 +206,7 @@ class TestEval:
         ("metrics", "message"),
         [
             ("f7", "metrics: no metric is called 'f7'; did you mean 'f1'?"),
-            ("rmse", "metrics: rmse is not for a multiclass"),
+            ("rmse", "metrics: rmse does not fit a task of multiclass"),
         ],
     )
     def test_metrics_that_cannot_be(
@@ -299,18 +299,20 @@ class TestNames:
         assert Path(told["run"]).name == three[number].name
 
     @pytest.mark.parametrize(
-        ("word", "message"),
+        ("word", "code", "message"),
         [
-            ("2026010", "2026010: 3 runs begin so: 20260101-000000-tiny-abcdef, "),
-            ("2027", "2027: no such run, neither as a path nor in runs/"),
-            ("@best:val_f1", "@best:val_f1: no run in runs/ has val_f1"),
-            ("@first", "@first: expected @last or @best: and a column such as val_loss"),
+            ("2026010", 2, "2026010: 3 runs begin so: 20260101-000000-tiny-abcdef, "),
+            ("2027", 5, "2027: no such run, neither as a path nor in runs/"),
+            ("@best:val_f1", 5, "@best:val_f1: no run in runs/ has val_f1"),
+            ("@first", 2, "@first: expected @last or @best: and a column such as val_loss"),
         ],
     )
-    def test_none(self, nnarch_here: Command, three: list[Path], word: str, message: str) -> None:
+    def test_none(
+        self, nnarch_here: Command, three: list[Path], word: str, code: int, message: str
+    ) -> None:
         assert len(three) == 3
         done = nnarch_here("eval", word)
-        assert done.returncode == 5
+        assert done.returncode == code
         assert error_lines(done)[0].startswith(message)
 
     def test_a_damaged_run_among_them_is_passed_over(

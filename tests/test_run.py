@@ -1,6 +1,7 @@
 """A run: what training leaves in its directory, however it ends."""
 
 import math
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,15 @@ def test_a_walk_away_from_the_records_leaves_an_interrupted_run(tmp_path: Path) 
     training.close()
     assert run.about["status"] == "interrupted"
     assert run.load_checkpoint("last").meta["epoch"] == 1
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    first, second = (started(tmp_path, seed=seed) for seed in (0, 1))
+    for ready, run in (first, second):
+        list(runs.train(ready, run))
+    stolen = second[1].path / "checkpoints" / "best"
+    shutil.copytree(stolen, first[1].path / "checkpoints" / "best", dirs_exist_ok=True)
+    with pytest.raises(RunError, match="is of another run"):
+        first[1].load_checkpoint("best")
+    renamed = RunDir(second[1].path.rename(tmp_path / "renamed"))
+    assert renamed.load_checkpoint("best").meta["run"] == renamed.about["id"]

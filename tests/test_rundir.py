@@ -20,7 +20,7 @@ import torch
 
 from nnarch import rundir
 from nnarch.checkpoint import Checkpoint
-from nnarch.errors import MachineError, NnarchError, RunBusy, RunError
+from nnarch.errors import MachineError, NnarchError, RunBusy, RunError, UsageError
 from nnarch.rundir import RunDir
 
 NAME = re.compile(r"\d{8}-\d{6}-tiny-[0-9a-f]{6}")
@@ -139,30 +139,39 @@ def test_a_path_wins_over_a_beginning(tmp_path: Path, monkeypatch: pytest.Monkey
     assert rundir.find("2025", tmp_path / "runs").path.resolve() == here.path
 
 
-NOT_FOUND = {
-    "nothing": ("nope", "nope: no such run, neither as a path nor in {root}/"),
+MISSAID = {
+    "nothing": ("", "got '' for a run; expected a path, a name, @last or @best:val_loss"),
     "ambiguous": (
         "2025",
         "2025: 2 runs begin so: 20250101-000000-one-aaaaaa, 20250102-000000-two-bbbbbb",
     ),
     "a file": ("{root}/file", "{root}/file: is a file; expected a run directory"),
+    "unknown word": ("@first", "@first: expected @last or @best: and a column such as val_loss"),
+    "no column": ("@best:", "@best:: expected @last or @best: and a column such as val_loss"),
+}
+NOT_FOUND = {
+    "no such": ("nope", "nope: no such run, neither as a path nor in {root}/"),
     "another directory": (
         "{root}/other",
         "{root}/other: not a run directory: it holds no run.json",
     ),
-    "unknown word": ("@first", "@first: expected @last or @best: and a column such as val_loss"),
-    "no column": ("@best:", "@best:: expected @last or @best: and a column such as val_loss"),
     "column of none": ("@best:val_f1", "@best:val_f1: no run in {root}/ has val_f1"),
 }
+CASES = [
+    *(pytest.param(UsageError, *case, id=name) for name, case in MISSAID.items()),
+    *(pytest.param(RunError, *case, id=name) for name, case in NOT_FOUND.items()),
+]
 
 
-@pytest.mark.parametrize(("selector", "said"), NOT_FOUND.values(), ids=NOT_FOUND)
-def test_what_is_not_found_is_said_why(selector: str, said: str, tmp_path: Path):
+@pytest.mark.parametrize(("kind", "selector", "said"), CASES)
+def test_what_is_not_found_is_said_why(
+    kind: type[NnarchError], selector: str, said: str, tmp_path: Path
+):
     scored(tmp_path, "20250101-000000-one-aaaaaa", val_loss=1.0)
     scored(tmp_path, "20250102-000000-two-bbbbbb", val_loss=2.0)
     (tmp_path / "file").write_text("")
     (tmp_path / "other").mkdir()
-    with pytest.raises(RunError) as failed:
+    with pytest.raises(kind) as failed:
         rundir.find(selector.format(root=tmp_path), tmp_path)
     assert failed.value.lines == [said.format(root=tmp_path)]
 

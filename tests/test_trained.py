@@ -157,7 +157,7 @@ def test_more_metrics_than_the_run_was_trained_with(runs: dict[str, RunDir]):
     measured = nnarch.evaluate(runs["words"], metrics=["f1", "accuracy"])
     assert list(measured) == ["loss", "accuracy", "f1"]
     for wrong, said in (
-        ("rmse", "rmse is not for a multiclass; it has accuracy, "),
+        ("rmse", "rmse does not fit a task of multiclass; expected one of accuracy, "),
         ("recal", "no metric is called 'recal'; did you mean 'recall'"),
     ):
         with pytest.raises(ConfigError, match=said):
@@ -269,7 +269,6 @@ def test_tensors_that_do_not_fit_the_model_are_refused(
 
 
 META: dict[str, Callable[[Meta], object]] = {
-    "nothing": lambda meta: meta.clear(),
     "no task": lambda meta: meta.pop("task"),
     "a task of text": setting("task", to="multiclass"),
     "no metrics": lambda meta: meta.pop("metrics"),
@@ -316,7 +315,7 @@ def test_a_description_that_does_not_fit_is_refused(change: Callable[[Meta], obj
         assert len(refused.value.lines) == 1
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "7", '"meta"'])
+@pytest.mark.parametrize("text", ["{}", "[]", "null", "7", '"meta"'])
 def test_a_description_that_is_no_mapping_is_refused(text: str, copy: RunDir):
     (copy.path / "checkpoints" / "best" / "meta.json").write_text(text)
     seal(copy)

@@ -118,7 +118,7 @@ def _loaded(directory: Path, state: bool) -> Checkpoint:
     contents = {name: _checked(directory / name, sums.get(name)) for name in names}
     try:
         tensors = safetensors.torch.load(contents["model.safetensors"])
-        meta = json.loads(contents["meta.json"])
+        meta = dict(json.loads(contents["meta.json"]))
         return Checkpoint(tensors, meta, _opened(contents["state.pt"]) if state else None)
     except Exception as error:  # the sums agree, so whoever wrote it wrote something else
         raise RunError(f"{directory}: not a checkpoint of nnarch: {_first_line(error)}") from error

@@ -63,7 +63,7 @@ def evaluate(
     result = Result(task, truth, predicted)
     return Evaluation(
         in_units(loss, measured, target.scale),
-        {spec["name"]: metrics.build(spec, result) for spec in wanted},
+        {spec["name"]: float(metrics.build(spec, result)) for spec in wanted},
         result,
     )
 

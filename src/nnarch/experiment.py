@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from nnarch import devices
+from nnarch import devices, plugins
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.dataset import Dataset, Rows
@@ -148,7 +148,7 @@ def _completed(config: Config, task: Task) -> Config:
         if spec["name"] not in fits:
             raise config.fault(
                 place,
-                f"{spec['name']} is not for a {task.kind}, which the target "
+                f"{spec['name']} does not fit a task of {task.kind}, which the target "
                 f"{', '.join(task.targets)} makes it; expected one of {', '.join(fits)}",
             )
     known = ["val_loss", *(f"val_{spec['name']}" for spec in measured)]
@@ -204,13 +204,24 @@ def _check_outputs(ready: Experiment) -> None:
     """A look at a few rows, so that what the network or a metric refuses is refused now."""
     few, expected = ready.rows["val"].inputs[:FEW], ready.loss.outputs
     with ready.config.locating("model"):
-        made = tuple(outputs(ready.training.network, few).shape)
+        made = _shape(ready.training.network, few)
         if made != (len(few), expected):
             raise ConfigError(
                 f"gives {made} for {len(few)} rows; expected ({len(few)}, {expected})"
             )
     with ready.config.locating("metrics"):
         ready.evaluate("val", first=FEW)
+
+
+def _shape(network: nn.Module, rows: Tensor) -> tuple[int, ...]:
+    """The shape of what `network` puts out; a user's own module may well not take the rows."""
+    try:
+        return tuple(outputs(network, rows).shape)
+    except Exception as error:
+        if not plugins.loaded():
+            raise
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"cannot take rows of shape {tuple(rows.shape[1:])}: {cause}") from error
 
 
 def _batch_size(config: Config, dataset: Dataset) -> int:
@@ -221,6 +232,10 @@ def _batch_size(config: Config, dataset: Dataset) -> int:
 def _training(config: Config, network: nn.Module) -> Training:
     with config.locating("schedule"):
         schedule = schedules.build(config.schedule, config.epochs)
+        if not isinstance(factor := schedule(0.0), float | int):
+            raise ConfigError(f"gives {factor!r} for epoch 0; expected a factor on the rate")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise config.fault(("model",), "has no parameters to train")
     with config.locating("optimizer"):
         optimizer = optimizers.build(config.optimizer, network.parameters())
     return Training(

@@ -40,6 +40,7 @@ def start(
         run.save_plugin(plugin.path.name, plugin.source)
     run.write_about(
         {
+            "id": run.path.name,
             "status": "created",
             **provenance(command),
             "overrides": list(overrides),
@@ -53,7 +54,7 @@ def start(
                 "inputs": len(experiment.dataset.input_names),
             },
             "model": config.model["name"],
-            "loss": experiment.config.loss["name"] if experiment.config.loss else None,
+            "loss": config.loss["name"] if config.loss else None,
             "parameters": experiment.size.parameters,
             "flops": experiment.size.flops,
             "plugins": [{"path": str(p.path), "sha256": p.sha256} for p in used],

@@ -8,6 +8,7 @@ stranger runs nothing. torch is only needed for the weights, so listing runs is 
 
 import contextlib
 import csv
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -22,7 +23,7 @@ from typing import Any, TextIO
 
 from nnarch import checkpoint, files
 from nnarch.checkpoint import Checkpoint
-from nnarch.errors import RunBusy, RunError
+from nnarch.errors import RunBusy, RunError, UsageError
 
 FORMAT = 1
 ABOUT, CONFIG, RESOLVED, HISTORY = "run.json", "config.yaml", "resolved.yaml", "history.csv"
@@ -124,25 +125,38 @@ class RunDir:
 
     def save_plugin(self, name: str, source: bytes) -> None:
         """Keep the source of a plugin, to be read, never run."""
+        home = self.path / "plugins"
         with files.machine_faults(self.path):
-            (self.path / "plugins").mkdir(exist_ok=True)
-        files.write(self.path / "plugins" / name, source)
+            home.mkdir(exist_ok=True)
+        if (home / name).exists():
+            name = f"{hashlib.sha256(source).hexdigest()[:6]}-{name}"
+        files.write(home / name, source)
 
     def save_checkpoint(self, which: str, saved: Checkpoint) -> None:
         """Make `saved` the `last` or the `best` checkpoint; of `last` the one before is kept."""
         home = self.path / "checkpoints"
         previous = home / "previous" if which == "last" else None
-        checkpoint.save(saved, home / which, previous)
+        meta = {**saved.meta, "run": self._id()}
+        checkpoint.save(dataclasses.replace(saved, meta=meta), home / which, previous)
 
     def load_checkpoint(self, which: str = "best", state: bool = False) -> Checkpoint:
         """The `best` or `last` checkpoint.
 
-        Raises: RunError where there is none yet, or it is damaged.
+        Raises: RunError where there is none yet, or it is damaged or another run's.
         """
         home = self.path / "checkpoints"
         if not home.is_dir():
             raise RunError(f"{self.path}: no checkpoint yet; its first epoch has not ended")
-        return checkpoint.load(home / which, state)
+        saved = checkpoint.load(home / which, state)
+        if saved.meta.get("run") != self._id():
+            raise RunError(f"{home / which}: is of another run, {saved.meta.get('run')!r}")
+        return saved
+
+    def _id(self) -> Any:
+        """What the run was called when it began, whatever its directory is called now."""
+        with contextlib.suppress(RunError):
+            return _json(self.path / ABOUT).get("id")
+        return None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -199,8 +213,10 @@ def runs(root: Path) -> list[RunDir]:
 def find(selector: str, root: Path) -> RunDir:
     """The run that is meant: a path, a name's unique beginning, `@last` or `@best:val_loss`.
 
-    Raises: RunError where there is none, or more than one.
+    Raises: UsageError where it says no run or several, RunError where there is none.
     """
+    if not selector:
+        raise UsageError("got '' for a run; expected a path, a name, @last or @best:val_loss")
     path = Path(selector)
     try:
         if (path / ABOUT).is_file():
@@ -212,11 +228,11 @@ def find(selector: str, root: Path) -> RunDir:
     matches = [run for run in runs(root) if run.path.name.startswith(selector)]
     if len(matches) > 1:
         names = ", ".join(run.path.name for run in matches[:5])
-        raise RunError(f"{selector}: {len(matches)} runs begin so: {names}")
+        raise UsageError(f"{selector}: {len(matches)} runs begin so: {names}")
     if matches:
         return matches[0]
     if path.is_file():
-        raise RunError(f"{selector}: is a file; expected a run directory")
+        raise UsageError(f"{selector}: is a file; expected a run directory")
     if path.is_dir():
         raise RunError(f"{selector}: not a run directory: it holds no {ABOUT}")
     raise RunError(f"{selector}: no such run, neither as a path nor in {root}/")
@@ -229,7 +245,7 @@ def _chosen(selector: str, root: Path) -> RunDir:
     if selector == "@last":  # names tell the second, files which of its runs was the last
         return max(found, key=lambda run: (run.path.name[:15], _began(run)))
     if not (match := re.fullmatch(r"@best:(\w+)", selector)):
-        raise RunError(f"{selector}: expected @last or @best: and a column such as val_loss")
+        raise UsageError(f"{selector}: expected @last or @best: and a column such as val_loss")
     scored = []
     for run in found:
         # A run that is damaged, or not over, has no score.

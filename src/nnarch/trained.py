@@ -159,7 +159,9 @@ def _metric(name: str, task: Task) -> dict[str, Any]:
         raise ConfigError(f"metrics: {faults[0].message}")
     if task.kind not in metrics.get(name).facts["tasks"]:
         fits = [metric.name for metric in metrics if task.kind in metric.facts["tasks"]]
-        raise ConfigError(f"metrics: {name} is not for a {task.kind}; it has {', '.join(fits)}")
+        raise ConfigError(
+            f"metrics: {name} does not fit a task of {task.kind}; expected one of {', '.join(fits)}"
+        )
     return spec
 
 

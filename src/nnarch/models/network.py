@@ -67,8 +67,12 @@ def _counted(network: nn.Module, shape: tuple[int, ...]) -> int:
     """Operations of any module, by torch's counter: it takes a second to import."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.empty(1, *shape))
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network.eval()(torch.empty(1, *shape))
+    except Exception as error:  # a module of the user's own
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"cannot take rows of shape {shape}: {cause}") from error
     return counter.get_total_flops()
 
 
