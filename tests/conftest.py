@@ -17,8 +17,9 @@ from pydantic import BaseModel
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks; more threads only wait
 
 import nnarch as library
+from nnarch.component import Component
 from nnarch.config import NAME, Config
-from nnarch.registry import REGISTRIES, Component
+from nnarch.registry import REGISTRIES
 from nnarch.validate import json_schema, mark
 
 # A busy machine is no fault.

@@ -18,8 +18,8 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "errors", "lazy", "seeds", "options", "sections", "registry", "validate", "space", "tree",
-    "yamlfile", "config",
+    "errors", "lazy", "seeds", "options", "sections", "kinds", "component", "registry",
+    "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
 COMPUTE = (
     "data.table", "data.task", "data.cells", "data.textfile", "data.csv", "data.sklearn",
@@ -31,7 +31,7 @@ COMPUTE = (
 )  # fmt: skip
 DISK = ("files", "checkpoint", "rundir")
 JOBS = ("provenance", "interrupts", "plugins", "experiment", "run", "trained", "describe")
-EDGE = ("__init__", "console", "cli", "__main__")
+EDGE = ("__init__", "console", "ending", "cli", "__main__")
 ZONES = {"words": WORDS, "compute": COMPUTE, "disk": DISK, "jobs": JOBS, "edge": EDGE}
 BELOW = {
     "words": (),

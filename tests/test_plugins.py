@@ -349,6 +349,71 @@ def test_a_component_that_fails_in_use_is_not_called_a_bug_of_ours(
     assert error_lines(done) == [message.format(tmp_path / "mine.py")]
 
 
+MISFITS = """\
+import torch
+from nnarch import register
+
+
+@register("model")
+def too_wide(inputs, outputs):
+    return torch.nn.Linear(inputs[0] + 1, outputs)
+
+
+@register("model")
+def two_for_one(inputs, outputs):
+    return torch.nn.Linear(inputs[0], outputs + 1)
+
+
+@register("model")
+def nothing(inputs, outputs):
+    return torch.nn.AvgPool1d(inputs[0])
+
+
+@register("activation")
+def halved():
+    return torch.nn.AvgPool1d(2)
+
+
+@register("schedule")
+def none(epochs):
+    return lambda epoch: None
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model=too_wide", "model: cannot take rows of shape (3,): RuntimeError: "),
+        ("model=two_for_one", "model: gives (6, 2) for 6 rows; expected (6, 1)"),
+        ("model=nothing", "model: has no parameters to train"),
+        ("model.activation=halved", "model: cannot take rows of shape (3,): RuntimeError: "),
+        ("schedule=none", "schedule: gives None for epoch 0; expected a factor on the rate"),
+    ],
+)
+def test_a_component_that_does_not_fit_is_refused_before_a_run_begins(
+    nnarch: Command, tiny: Path, change: str, message: str
+) -> None:
+    (tiny.parent / "mine.py").write_text(MISFITS)
+    done = nnarch("train", tiny, "--plugin", "mine.py", "--quiet", change)
+    assert done.returncode == 3
+    assert message in error_lines(done)[0]
+    assert not (tiny.parent / "runs").exists()
+
+
+def test_two_plugins_of_one_name_are_both_kept(nnarch: Command, tiny: Path) -> None:
+    sources = []
+    for folder, name in (("a", "sine"), ("b", "cosine")):
+        path = tiny.parent / folder / "mine.py"
+        path.parent.mkdir()
+        path.write_text(PLUGINS["activation"].replace("class sine", f"class {name}"))
+        sources.append(path.read_bytes())
+    flags = ["--plugin", "a/mine.py", "--plugin", "b/mine.py"]
+    done = nnarch("train", tiny, *flags, "model.activation=cosine", "--quiet")
+    assert done.returncode == 0, done.stderr
+    kept = (tiny.parent / done.stdout.strip() / "plugins").iterdir()
+    assert sorted(path.read_bytes() for path in kept) == sorted(sources)
+
+
 def test_a_plugin_in_a_run_directory_or_a_config_is_never_run(
     nnarch: Command, finished: Path, tmp_path: Path
 ) -> None:

@@ -14,9 +14,11 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 import nnarch
+from nnarch.component import Component
 from nnarch.errors import ConfigError
+from nnarch.kinds import Kind
 from nnarch.options import Count, Fraction, Positive
-from nnarch.registry import REGISTRIES, Component, Kind, Registry, suggestion
+from nnarch.registry import REGISTRIES, Registry, suggestion
 from nnarch.sections import Section
 from nnarch.validate import expected, fill, fill_component, json_schema, mark
 

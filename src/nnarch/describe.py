@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from nnarch import yamlfile
+from nnarch.component import Component
 from nnarch.config import Config
 from nnarch.errors import ConfigError, UsageError
 from nnarch.options import Named
-from nnarch.registry import REGISTRIES, Component, suggestion
+from nnarch.registry import REGISTRIES, suggestion
 from nnarch.validate import expected, json_schema, mark
 
 TIED = "\xa0"  # a space that no line ends at

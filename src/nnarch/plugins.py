@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnarch.component import Component
 from nnarch.errors import ConfigError
-from nnarch.registry import REGISTRIES, Component
+from nnarch.registry import REGISTRIES
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""The kinds of component that a config may name, and what a builder of each is given and returns.
+
+One kind is one place in a config. What stands here is all that the registry, the listing and
+whoever writes a component have to know of it before a builder is called.
+"""
+
+from dataclasses import dataclass
+
+from nnarch.sections import DataOptions, ScheduleOptions, Section
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component: what its builders are given, and what they give back."""
+
+    name: str
+    home: str  # the module that holds ours
+    given: tuple[str, ...]
+    contract: str
+    key: str = "name"  # what a config calls the component's name
+    common: type[Section] = Section  # keys that every component of the kind takes
+    facts: tuple[str, ...] = ()  # what has to be said when one is registered
+    marks: tuple[str, ...] = ()  # attributes of which what is built has one
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called in a sentence."""
+        return "data source" if self.name == "data" else self.name
+
+    @property
+    def a_noun(self) -> str:
+        """
+        >>> [kind.a_noun for kind in KINDS if kind.name in ("optimizer", "data")]
+        ['an optimizer', 'a data source']
+        """
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
+
+KINDS = (
+    Kind(
+        "model",
+        "nnarch.models",
+        ("inputs", "outputs"),
+        "given `inputs`, the shape of one sample as a tuple, and `outputs`, how many numbers to "
+        "predict for it; returns an nn.Module that maps (batch, *inputs) to (batch, outputs)",
+        marks=("forward", "items"),
+    ),
+    Kind(
+        "activation",
+        "nnarch.models.activations",
+        (),
+        "given nothing; returns an nn.Module that keeps its input's shape",
+        marks=("forward",),
+    ),
+    Kind(
+        "initialization",
+        "nnarch.models.initializations",
+        ("weight",),
+        "given a weight tensor of two or more dimensions; fills it in place",
+    ),
+    Kind(
+        "loss",
+        "nnarch.losses",
+        ("task",),
+        "given the task (nnarch.data.task.Task); returns an nnarch.losses.Loss",
+        facts=("tasks", "standardize"),
+        marks=("values",),
+    ),
+    Kind(
+        "optimizer",
+        "nnarch.optim",
+        ("parameters",),
+        "given the network's parameters; returns a torch.optim.Optimizer, or what is used as one "
+        "(nnarch.optim.stepper.Stepper)",
+        marks=("step",),
+    ),
+    Kind(
+        "schedule",
+        "nnarch.schedules",
+        ("epochs",),
+        "given the number of epochs of the run; returns a function from the (fractional) number "
+        "of epochs done to the factor on the learning rate",
+        marks=("__call__",),
+        common=ScheduleOptions,
+    ),
+    Kind(
+        "data",
+        "nnarch.data",
+        (),
+        "given nothing; returns an nnarch.data.table.Table",
+        marks=("target_names",),
+        key="source",
+        common=DataOptions,
+    ),
+    Kind(
+        "metric",
+        "nnarch.metrics",
+        ("result",),
+        "given targets and predictions as an nnarch.metrics.Result; returns a number",
+        facts=("tasks", "higher"),
+        marks=("__float__",),
+    ),
+)
