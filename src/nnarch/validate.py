@@ -275,10 +275,15 @@ def _either(choices: list[str]) -> str:
 
 def _limits(part: Mapping[str, Any]) -> str:
     if "minimum" in part and "maximum" in part:
-        return f" from {part['minimum']:,} to {part['maximum']:,}"
+        return f" from {_figure(part['minimum'])} to {_figure(part['maximum'])}"
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
-    limits = [f"{sign} {part[key]:,}" for key, sign in signs.items() if key in part]
+    limits = [f"{sign} {_figure(part[key])}" for key, sign in signs.items() if key in part]
     return f" {' and '.join(limits)}" if limits else ""
+
+
+def _figure(limit: float) -> str:
+    """A limit, which some versions of pydantic give as a float: 0, never 0.0."""
+    return f"{int(limit):,}" if limit == int(limit) else f"{limit:g}"
 
 
 def _length(part: Mapping[str, Any]) -> str:
