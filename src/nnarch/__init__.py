@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnarch.registry import register
-
 if TYPE_CHECKING:
     from torch import nn
 
     from nnarch.predictor import Predictor
+    from nnarch.registry import Builder
     from nnarch.rundir import RunDir
 
 __version__ = "0.1.0"
@@ -101,3 +100,21 @@ def load(run: "RunDir | str | Path", *, runs_dir: str | Path = "runs") -> "Predi
     from nnarch import rundir, trained
 
     return trained.load(rundir.find(str(run), Path(runs_dir)))
+
+
+def register(kind: str, *, name: str | None = None, **facts: Any) -> "Callable[[Builder], Builder]":
+    """Add a component of your own: `@nnarch.register("activation")` above a function or class.
+
+    The file that holds it is named on the command line, `--plugin my_layers.py`. What builders of
+    a kind are given and return, `nnarch components KIND` tells.
+
+    Args:
+        kind: as `nnarch components` lists them.
+        name: what a config calls it; the function's own name unless given.
+        facts: what a kind wants to know beforehand, such as the `tasks` that a loss is for.
+
+    Raises: ValueError where the name is taken, TypeError where a signature is no schema.
+    """
+    from nnarch import registry
+
+    return registry.register(kind, name=name, **facts)
