@@ -45,8 +45,12 @@ def test_a_finished_run_says_everything(tmp_path: Path) -> None:
     assert about["results"]["best_epoch"] == best.epoch
     assert about["results"]["best"]["val_loss"] == best.val_loss
     assert [path.name for path in sorted(run.path.iterdir())] == [
-        "checkpoints", "config.yaml", "history.csv", "resolved.yaml", "run.json", "run.lock",
+        "checkpoints", "config.yaml", "history.csv", "log.txt", "resolved.yaml", "run.json",
+        "run.lock",
     ]  # fmt: skip
+    log = (run.path / "log.txt").read_text()
+    assert [line.split(" ", 1)[1] for line in log.splitlines()[:-1]] == ready.sentences
+    assert "finished after 5 epochs" in log
     assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["best", "last"]
 
 

@@ -61,6 +61,8 @@ def start(
             "started": _now(),
         }
     )
+    for sentence in experiment.sentences:
+        run.log(sentence)
     return run
 
 
@@ -94,6 +96,7 @@ def train(
         finally:
             seconds = round(time.monotonic() - began, 3)
             run.write_about(about | ending | {"ended": _now(), "seconds": seconds})
+            run.log(f"{ending['status']} after {experiment.training.epoch} epochs, {seconds} s")
 
 
 _STATUS = {"Diverged": "diverged", "Interrupted": "interrupted"}
