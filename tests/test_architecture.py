@@ -22,12 +22,12 @@ WORDS = (
     "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
 COMPUTE = (
-    "data.table", "data.task", "data.cells", "data.textfile", "data.csv", "data.sklearn",
+    "devices", "data.table", "data.task", "data.cells", "data.textfile", "data.csv", "data.sklearn",
     "data.synthetic", "data", "data.split", "data.preprocess", "data.dataset",
     "models.layers", "models.activations", "models.initializations", "models.mlp", "models",
     "models.network",
     "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",
-    "devices", "losses", "schedules", "metrics", "evaluation", "training", "predictor",
+    "losses", "schedules", "metrics", "evaluation", "training", "predictor",
 )  # fmt: skip
 DISK = ("files", "checkpoint", "rundir")
 JOBS = ("provenance", "interrupts", "plugins", "experiment", "run", "trained", "describe")

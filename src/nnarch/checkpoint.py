@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnarch import files
-from nnarch.errors import RunError
+from nnarch.errors import RunError, reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,14 @@ class Checkpoint:
     tensors: "Mapping[str, Tensor]"
     meta: Mapping[str, Any]
     state: Mapping[str, Any] | None = None
+
+    def below(self, prefix: str) -> "dict[str, Tensor]":
+        """The tensors whose names begin with `prefix`, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
 
 
 def save(checkpoint: Checkpoint, directory: Path, previous: Path | None = None) -> None:
@@ -163,7 +171,7 @@ def _checked(path: Path, expected: str | None) -> bytes:
     try:
         data = files.read(path)
     except OSError as error:
-        raise RunError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise RunError(f"{path}: {reason(error)}") from error
     if hashlib.sha256(data).hexdigest() != expected:
         raise RunError(f"{path}: damaged: its SHA-256 is not the one in {MANIFEST}")
     return data

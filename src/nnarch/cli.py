@@ -112,7 +112,7 @@ def evaluate(
     if split not in ("train", "val", "test"):
         raise UsageError(f"--split: got {split!r}; expected train, val or test")
     found = rundir.find(run, runs_dir)
-    found.about  # noqa: B018 (a damaged one is told before torch is imported)
+    _ = found.about  # a damaged one is told before torch is imported
     _import(plugin)
     wanted = [name.strip() for name in metrics.split(",") if name.strip()]
 

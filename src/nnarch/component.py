@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, PydanticUserError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, cause
 from nnarch.kinds import Kind
 
 VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -81,6 +81,10 @@ class Component:
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
             raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
 
+    @cached_property
+    def _own_options(self) -> frozenset[str]:
+        return frozenset(parameter.name for parameter in self._option_parameters())
+
     def _option_parameters(self) -> list[inspect.Parameter]:
         taken = len(self.kind.given)
         parameters = list(inspect.signature(self.builder).parameters.values())
@@ -102,15 +106,15 @@ class Component:
 
     def build(self, spec: Mapping[str, Any], *given: Any) -> Any:
         """Call the builder with what nnarch gives and its own options of a filled `spec`."""
-        own = {parameter.name for parameter in self._option_parameters()}
-        options = {key: spec[key] for key in own & spec.keys()}
+        options = {key: spec[key] for key in self._own_options & spec.keys()}
         if self.is_ours:
             return self.builder(*given, **options)
         try:
             made = self.builder(*given, **options)
         except Exception as error:
-            cause = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ConfigError(f"{self.name} cannot be built: {cause} ({self.where})") from error
+            raise ConfigError(
+                f"{self.name} cannot be built: {cause(error)} ({self.where})"
+            ) from error
         if self.kind.marks and not any(hasattr(made, mark) for mark in self.kind.marks):
             raise ConfigError(
                 f"{self.name} returns {type(made).__name__}; expected {self.kind.a_noun} to be "

@@ -5,6 +5,7 @@ for the length of a run and put back after it, so that a caller's own program is
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 
@@ -40,6 +41,14 @@ def choose(name: str) -> torch.device:
 def cores() -> int:
     """The CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> float:
+    """The bytes of memory of this machine; no bound is known where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def threads(wanted: int | str, step_flops: float) -> int:

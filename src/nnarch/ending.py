@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from nnarch import console
-from nnarch.errors import NnarchError
+from nnarch.errors import NnarchError, reason
 
 MOST_LINES = 30  # of one error; a list of a thousand wrong numbers needs no thousand
 MOST_CHARACTERS = 2000
@@ -52,7 +52,7 @@ def _ending(error: Exception) -> int:
             _say(message)
         return 2
     if isinstance(error, OSError):
-        _say(f"{error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+        _say(f"{error.filename or 'standard output'}: {reason(error)}")
         return 7
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         _say("out of memory; try a smaller batch_size, fewer rows or a smaller model")

@@ -9,6 +9,20 @@ is treated as one. Our own invariants are asserted, never raised as these.
 from collections.abc import Iterable
 
 
+def cause(error: BaseException) -> str:
+    """What an exception of another's making says, on one line.
+
+    >>> cause(ValueError("no\\nway"))
+    'ValueError: no way'
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def reason(error: OSError) -> str:
+    """What the operating system says of a refusal, without the path that it is about."""
+    return (error.strerror or str(error)).lower()
+
+
 class NnarchError(Exception):
     """The root of what nnarch tells its user; `exit_code` is what the command line ends with."""
 

@@ -5,7 +5,6 @@ the network's size, the loss and metrics that fit it. What only the data can tel
 loss, say) is filled into the config here, so that the config of a run is complete.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.dataset import Dataset, Rows
 from nnarch.data.task import REGRESSION, Task
-from nnarch.errors import ConfigError, DataError
+from nnarch.errors import ConfigError, DataError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs
 from nnarch.losses import Loss
 from nnarch.metrics import DEFAULTS
@@ -90,11 +89,10 @@ class Experiment:
 
     def evaluate(self, part: str, first: int | None = None) -> Evaluation:
         """Measure the network on `train`, `val` or `test`, or on the first few rows of it."""
-        rows = self.rows[part]
         return evaluate(
             self.training.model,
             self.loss,
-            rows if first is None else Rows(rows.inputs[:first], rows.target[:first]),
+            self.rows[part].take(slice(first)),
             self.dataset.preprocess.target,
             self.task,
             self.config.metrics or [],
@@ -144,8 +142,7 @@ def _completed(config: Config, task: Task) -> Config:
         (("loss",), losses, loss),
         *((("metrics", i), metrics, spec) for i, spec in enumerate(measured)),
     ]:
-        fits = [component.name for component in kind if task.kind in component.facts["tasks"]]
-        if spec["name"] not in fits:
+        if spec["name"] not in (fits := kind.fitting(task.kind)):
             raise config.fault(
                 place,
                 f"{spec['name']} does not fit a task of {task.kind}, which the target "
@@ -167,7 +164,6 @@ def _filled(kind: str, name: str) -> dict[str, Any]:
 
 def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
     """The network's size, refused where weights, gradients and moments cannot fit in memory."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         with config.locating("model"):
             size = networks.size(config.model, dataset.shape, loss.outputs)
@@ -176,7 +172,7 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
             raise
         raise config.fault(("model",), "has more parameters than can be counted") from error
     needed = 4 * size.parameters * DTYPES[config.precision].itemsize
-    if needed > memory:
+    if needed > (memory := devices.memory()):
         raise config.fault(
             ("model",),
             f"{size.parameters:,} parameters need {needed / 2**30:,.0f} GiB to train; this "
@@ -220,8 +216,9 @@ def _shape(network: nn.Module, rows: Tensor) -> tuple[int, ...]:
     except Exception as error:
         if not plugins.loaded():
             raise
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"cannot take rows of shape {tuple(rows.shape[1:])}: {cause}") from error
+        raise ConfigError(
+            f"cannot take rows of shape {tuple(rows.shape[1:])}: {cause(error)}"
+        ) from error
 
 
 def _batch_size(config: Config, dataset: Dataset) -> int:

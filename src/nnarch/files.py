@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nnarch.errors import MachineError
+from nnarch.errors import MachineError, reason
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def machine_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise MachineError(f"{path}: {reason(error)}") from error
 
 
 def write(path: Path, content: str | bytes) -> None:

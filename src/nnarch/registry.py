@@ -65,16 +65,20 @@ class Registry:
     def names(self) -> list[str]:
         return [component.name for component in self]
 
+    def fitting(self, task: str) -> list[str]:
+        """The names of those that are for a task of this kind."""
+        return [component.name for component in self if task in component.facts["tasks"]]
+
     def get(self, name: str) -> Component:
         """The component called `name`.
 
         Raises: ConfigError with the nearest known name, and all of them.
         """
-        names = self.names()
+        importlib.import_module(self.kind.home)
         if name not in self._components:
             called = name if len(name) <= 60 else f"{name[:57]}..."
             raise ConfigError(
-                f"no {self.kind.noun} is called {called!r}; {suggestion(name, names)}"
+                f"no {self.kind.noun} is called {called!r}; {suggestion(name, self.names())}"
             )
         return self._components[name]
 

@@ -7,7 +7,7 @@ whoever watches, and at the end measures the best network on the rows that it ne
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nnarch import devices, plugins
 from nnarch.checkpoint import Checkpoint
-from nnarch.errors import Interrupted, NnarchError
+from nnarch.errors import Diverged, Interrupted, NnarchError
 from nnarch.experiment import Experiment
 from nnarch.interrupts import Stop
 from nnarch.provenance import provenance
@@ -81,12 +81,13 @@ def train(
         ending: dict[str, Any] = {"status": "failed", "exit_code": 1}
         try:
             with devices.computing(experiment.device, experiment.threads):
-                yield from _epochs(experiment, run, stop)
-                ending["results"] = _results(experiment, run)
+                keeper = Keeper(experiment, run)
+                yield from _epochs(experiment, keeper, run, stop)
+                ending["results"] = _results(experiment, keeper, run)
             ending |= {"status": "finished", "exit_code": 0}
         except NnarchError as error:
             ending["exit_code"] = error.exit_code
-            ending["status"] = _STATUS.get(type(error).__name__, "failed")
+            ending["status"] = _STATUS.get(type(error), "failed")
             ending["error"] = error.lines[0]
             run.log(f"error: {error.lines[0]}")
             raise
@@ -99,17 +100,92 @@ def train(
             run.log(f"{ending['status']} after {experiment.training.epoch} epochs, {seconds} s")
 
 
-_STATUS = {"Diverged": "diverged", "Interrupted": "interrupted"}
+_STATUS = {Diverged: "diverged", Interrupted: "interrupted"}
 
 
-def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Generator[Record, None, None]:
-    keeper = Keeper(experiment, run)
-    scale = experiment.dataset.preprocess.target.scale
+class Keeper:
+    """Writes what an epoch leaves: a row of history always, checkpoints now and then.
+
+    The state at the end of every epoch is copied in memory, so that what comes to the disk, now or
+    after an epoch that was broken off or diverged, is always that of an epoch which ended well.
+
+    Attributes:
+        epoch: the last that ended.
+        best: the history row of the best epoch; of the last, while none was told from another.
+    """
+
+    def __init__(self, experiment: Experiment, run: RunDir):
+        self._training, self._run = experiment.training, run
+        self._meta = _meta(experiment)
+        self._scaling = _prefixed("preprocess.", experiment.dataset.preprocess.state_dict())
+        self._unsaved: dict[str, Checkpoint] = {}
+        self._saved_at = time.monotonic()
+        self.epoch = 0
+        self.best: dict[str, float] = {}
+
+    def keep(self, record: Record, seconds: float) -> None:
+        row = {"epoch": record.epoch, "train_loss": record.train_loss, "val_loss": record.val_loss}
+        row |= {f"val_{name}": value for name, value in record.metrics.items()}
+        self._run.append_history(row | {"lr": record.lr, "seconds": round(seconds, 6)})
+        self.epoch = record.epoch
+        last = self._unsaved["last"] = self._checkpoint()
+        if record.improved or not self._training.best_epoch:
+            self.best = row
+            self._unsaved["best"] = replace(last, state=None)
+        if seconds >= SAVE_EVERY or time.monotonic() - self._saved_at >= SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Bring the last epoch, and the best if it is new, to the disk."""
+        for which in sorted(self._unsaved):
+            self._run.save_checkpoint(which, self._unsaved.pop(which))
+        self._saved_at = time.monotonic()
+
+    def _checkpoint(self) -> Checkpoint:
+        """The epoch that has just ended, apart from what the next one changes."""
+        state = _copied(self._training.state())
+        weights = state["network"]
+        if self._training.average:
+            weights = _copied(self._training.model.state_dict())
+        tensors = _prefixed("network.", weights) | self._scaling
+        return Checkpoint(tensors, {"epoch": self.epoch, **self._meta}, state)
+
+
+def _copied(value: Any) -> Any:
+    """`value` with every tensor in it copied, wherever it lies."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def _meta(experiment: Experiment) -> dict[str, Any]:
+    """What inference needs to know beside the weights."""
+    config = experiment.config
+    return {
+        "inputs": list(experiment.dataset.input_names),
+        "shape": list(experiment.dataset.shape),
+        "task": asdict(experiment.task),
+        "model": config.model,
+        "loss": config.loss,
+        "metrics": config.metrics,
+        "precision": config.precision,
+    }
+
+
+def _epochs(
+    experiment: Experiment, keeper: Keeper, run: RunDir, stop: Stop
+) -> Generator[Record, None, None]:
     records = train_epochs(
         experiment.training,
         experiment.loss,
         experiment.rows["train"],
-        scale,
+        experiment.dataset.preprocess.target.scale,
         lambda: experiment.evaluate("val"),
         experiment.settings,
         lambda: (stop.seconds_ago() or 0.0) > GRACE,
@@ -129,94 +205,15 @@ def _epochs(experiment: Experiment, run: RunDir, stop: Stop) -> Generator[Record
         raise Interrupted(f"interrupted {ended} in {run}", stop.signal_number)
 
 
-class Keeper:
-    """Writes what an epoch leaves: a row of history always, checkpoints now and then.
-
-    The state at the end of every epoch is copied in memory, so that what comes to the disk, now or
-    after an epoch that was broken off or diverged, is always that of an epoch which ended well.
-    """
-
-    def __init__(self, experiment: Experiment, run: RunDir):
-        self._experiment, self._run = experiment, run
-        self._unsaved: dict[str, Checkpoint] = {}
-        self._saved_at = time.monotonic()
-        self.epoch = 0  # the last that ended
-
-    def keep(self, record: Record, seconds: float) -> None:
-        row = {"epoch": record.epoch, "train_loss": record.train_loss, "val_loss": record.val_loss}
-        row |= {f"val_{name}": value for name, value in record.metrics.items()}
-        self._run.append_history(row | {"lr": record.lr, "seconds": round(seconds, 6)})
-        self.epoch = record.epoch
-        weights = _copied(self._experiment.training.model.state_dict())
-        state = _copied(self._experiment.training.state())
-        self._unsaved["last"] = _checkpoint(self._experiment, record.epoch, weights, state)
-        if record.improved:
-            self._unsaved["best"] = _checkpoint(self._experiment, record.epoch, weights)
-        if seconds >= SAVE_EVERY or time.monotonic() - self._saved_at >= SAVE_EVERY:
-            self.save()
-
-    def save(self) -> None:
-        """Bring the last epoch, and the best if it is new, to the disk."""
-        for which in sorted(self._unsaved):
-            self._run.save_checkpoint(which, self._unsaved.pop(which))
-        self._saved_at = time.monotonic()
-
-
-def _copied(value: Any) -> Any:
-    """`value` with every tensor in it copied, wherever it lies."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        return {key: _copied(inner) for key, inner in value.items()}
-    return [_copied(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _checkpoint(
-    experiment: Experiment,
-    epoch: int,
-    weights: dict[str, Tensor],
-    state: dict[str, Any] | None = None,
-) -> Checkpoint:
-    scaling = experiment.dataset.preprocess.state_dict()
-    tensors = {f"network.{name}": value for name, value in weights.items()}
-    tensors |= {f"preprocess.{name}": value for name, value in scaling.items()}
-    config = experiment.config
-    meta = {
-        "epoch": epoch,
-        "inputs": list(experiment.dataset.input_names),
-        "shape": list(experiment.dataset.shape),
-        "task": asdict(experiment.task),
-        "model": config.model,
-        "loss": config.loss,
-        "metrics": config.metrics,
-        "precision": config.precision,
-        "plugins": [plugin.sha256 for plugin in plugins.loaded()],
-    }
-    return Checkpoint(tensors, meta, state)
-
-
-def _results(experiment: Experiment, run: RunDir) -> dict[str, Any]:
+def _results(experiment: Experiment, keeper: Keeper, run: RunDir) -> dict[str, Any]:
     """The best epoch's figures, and its network's on the test rows; it is the network kept."""
     training = experiment.training
-    if not training.best_epoch:  # the monitored metric was never a number
-        run.save_checkpoint(
-            "best", _checkpoint(experiment, training.epoch, training.model.state_dict())
-        )
-    saved = run.load_checkpoint("best")
-    weights = {
-        name.removeprefix("network."): value
-        for name, value in saved.tensors.items()
-        if name.startswith("network.")
-    }
-    training.model.load_state_dict(weights)
+    training.model.load_state_dict(run.load_checkpoint("best").below("network."))
     tested = experiment.evaluate("test")
-    epoch = saved.meta["epoch"]
-    row = next(row for row in run.history if row["epoch"] == epoch)
-    best = {key: value for key, value in row.items() if key not in ("epoch", "lr", "seconds")}
     return {
         "epochs": training.epoch,
-        "best_epoch": epoch,
-        "best": best,
+        "best_epoch": keeper.best["epoch"],
+        "best": {key: value for key, value in keeper.best.items() if key != "epoch"},
         "test": {"loss": tested.loss, **tested.metrics},
         "higher": [
             f"val_{spec['name']}"

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 from nnarch import checkpoint, files
 from nnarch.checkpoint import Checkpoint
-from nnarch.errors import RunBusy, RunError, UsageError
+from nnarch.errors import RunBusy, RunError, UsageError, reason
 
 FORMAT = 1
 ABOUT, CONFIG, RESOLVED, HISTORY = "run.json", "config.yaml", "resolved.yaml", "history.csv"
@@ -222,7 +222,7 @@ def find(selector: str, root: Path) -> RunDir:
         if (path / ABOUT).is_file():
             return RunDir(path)
     except OSError as error:
-        raise RunError(f"{selector}: {(error.strerror or str(error)).lower()}") from error
+        raise RunError(f"{selector}: {reason(error)}") from error
     if selector.startswith("@"):
         return _chosen(selector, root)
     matches = [run for run in runs(root) if run.path.name.startswith(selector)]
@@ -281,7 +281,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(files.read(path))
     except OSError as error:
-        raise RunError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise RunError(f"{path}: {reason(error)}") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
     if not isinstance(value, dict):

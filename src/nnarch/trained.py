@@ -6,7 +6,7 @@ not account for.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from nnarch.data import dataset as datasets
 from nnarch.data.dataset import Rows
 from nnarch.data.preprocess import Preprocess
 from nnarch.data.task import Task
-from nnarch.errors import ConfigError, DataError, RunError
+from nnarch.errors import ConfigError, DataError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate
 from nnarch.models import network as networks
 from nnarch.predictor import Predictor
-from nnarch.registry import losses, sources
+from nnarch.registry import losses, metrics, sources
 from nnarch.rundir import RunDir
 from nnarch.validate import fill_component
 
@@ -50,8 +50,9 @@ def _opened(run: RunDir, which: str) -> tuple[Predictor, list[dict[str, Any]]]:
     except RunError:
         raise
     except Exception as error:  # whatever a stranger may have written there
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RunError(f"{run}: its {which} checkpoint does not fit together: {cause}") from error
+        raise RunError(
+            f"{run}: its {which} checkpoint does not fit together: {cause(error)}"
+        ) from error
 
 
 def evaluate_run(
@@ -93,7 +94,7 @@ def _predictor(saved: Checkpoint) -> Predictor:
     task = Task(told["kind"], *(tuple(told[key]) for key in ("targets", "classes", "counts")))
     loss = losses.build(_component("loss", meta["loss"]), task)
     spec, shape = _component("model", meta["model"]), tuple(meta["shape"])
-    weights = _below("network.", saved.tensors)
+    weights = saved.below("network.")
     size = networks.size(spec, shape, loss.outputs)
     if size.parameters > sum(weight.numel() for weight in weights.values()):
         raise ValueError(f"the model has {size.parameters:,} parameters, more than were saved")
@@ -102,7 +103,7 @@ def _predictor(saved: Checkpoint) -> Predictor:
     dtype = torch.float64 if meta["precision"] == "float64" else torch.float32
     network.to(dtype).load_state_dict(weights)
     preprocess = Preprocess(len(meta["inputs"]), len(task.targets))
-    preprocess.load_state_dict(_below("preprocess.", saved.tensors))
+    preprocess.load_state_dict(saved.below("preprocess."))
     return Predictor(network, preprocess, loss, task, meta["inputs"])
 
 
@@ -111,14 +112,6 @@ def _component(kind: str, spec: Any) -> dict[str, Any]:
     if faults:
         raise ValueError(faults[0].message)
     return filled
-
-
-def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
 
 
 def _need_plugins(run: RunDir) -> None:
@@ -152,15 +145,13 @@ def _config(run: RunDir) -> configs.Config:
 
 
 def _metric(name: str, task: Task) -> dict[str, Any]:
-    from nnarch.registry import metrics
-
     spec, faults = fill_component("metric", name, ("metrics",))
     if faults:
         raise ConfigError(f"metrics: {faults[0].message}")
     if task.kind not in metrics.get(name).facts["tasks"]:
-        fits = [metric.name for metric in metrics if task.kind in metric.facts["tasks"]]
+        fits = ", ".join(metrics.fitting(task.kind))
         raise ConfigError(
-            f"metrics: {name} does not fit a task of {task.kind}; expected one of {', '.join(fits)}"
+            f"metrics: {name} does not fit a task of {task.kind}; expected one of {fits}"
         )
     return spec
 

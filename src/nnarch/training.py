@@ -9,7 +9,7 @@ be computed, so nothing else has to be kept to go on where it ended.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -250,7 +250,7 @@ def _record(
     if not value < training.best:
         return record
     training.best, training.best_epoch = value, training.epoch
-    return Record(**{**vars(record), "improved": True})
+    return replace(record, improved=True)
 
 
 def _has_waited(training: Training, settings: Settings) -> bool:

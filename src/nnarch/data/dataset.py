@@ -30,7 +30,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, chosen: Tensor) -> "Rows":
+    def take(self, chosen: Tensor | slice) -> "Rows":
         """The rows of these numbers."""
         return Rows(self.inputs[chosen], self.target[chosen])
 

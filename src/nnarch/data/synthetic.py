@@ -7,7 +7,6 @@ their number, so that `noise` means the same for each kind.
 """
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -101,12 +100,10 @@ def _check_options(kind: Kind, rows: int, features: int, classes: int | None) ->
 
 def _check_memory(rows: int, features: int) -> None:
     """Refuse a table that the machine cannot hold, instead of being killed for it."""
+    from nnarch import devices  # imports torch, as the rows that follow do
+
     needed = 8 * rows * (features + 8) + 100 * features  # and what is on the way, and the names
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # a system that does not say
-        return
-    if needed > there:
+    if needed > (there := devices.memory()):
         raise MachineError(
             f"data.rows: {rows} rows of {features} features take {needed / 2**30:.1f} GiB of "
             f"memory; this machine has {there / 2**30:.1f}"

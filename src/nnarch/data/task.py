@@ -37,8 +37,8 @@ class Task:
     def __str__(self) -> str:
         if not self.classes:
             return f"regression of {', '.join(self.targets)}"
-        shown = ", ".join(self.classes[:6]) + (", …" if len(self.classes) > 6 else "")
-        return f"{self.kind} classification of {self.targets[0]} into {len(self.classes)}: {shown}"
+        into = f"{len(self.classes)}: {_shown(self.classes)}"
+        return f"{self.kind} classification of {self.targets[0]} into {into}"
 
 
 def infer(table: Table, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Task:
@@ -71,8 +71,8 @@ def infer(table: Table, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Ta
             f"data: the target {name!r} has {len(classes)} classes ({_shown(classes)}); a binary "
             "task expects 2"
         )
-    kind = wanted if wanted != "auto" else "binary" if len(classes) == 2 else "multiclass"
-    return Task("binary" if kind == "binary" else "multiclass", table.target_names, classes)
+    two = wanted == "binary" or (wanted == "auto" and len(classes) == 2)
+    return Task("binary" if two else "multiclass", table.target_names, classes)
 
 
 def _is_quantity(table: Table, fitting: tuple[TaskKind, ...] | None) -> bool:

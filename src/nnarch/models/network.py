@@ -1,9 +1,9 @@
 """From a list of layers to a network.
 
-The list is first followed on the meta device, where nothing is allocated: what the shapes say
-(`in_features`) is written out, and a network's size is known before its memory is. Then the
-modules are made in order, from torch's random numbers as they come, just as a hand-written
-`nn.Sequential` would make them.
+The list is first followed by shapes alone, with nothing allocated: what they say (`in_features`)
+is written out, and a network's size is known before its memory is. Then the modules are made in
+order, from torch's random numbers as they come, just as a hand-written `nn.Sequential` would make
+them.
 """
 
 import math
@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, cause
 from nnarch.models.layers import Layer, Layers
 from nnarch.registry import activations, initializations, models
 
 INFERRED = {"Linear": "in_features", "BatchNorm1d": "num_features", "LayerNorm": "normalized_shape"}
-
 KEEP_SHAPE = {"BatchNorm1d", "LayerNorm", "Dropout"}
 
 
@@ -71,8 +70,7 @@ def _counted(network: nn.Module, shape: tuple[int, ...]) -> int:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network.eval()(torch.empty(1, *shape))
     except Exception as error:  # a module of the user's own
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"cannot take rows of shape {shape}: {cause}") from error
+        raise ConfigError(f"cannot take rows of shape {shape}: {cause(error)}") from error
     return counter.get_total_flops()
 
 
