@@ -9,12 +9,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnarch import console, ending
 from nnarch.errors import UsageError
+
+if TYPE_CHECKING:
+    from nnarch.config import Config
+    from nnarch.rundir import RunDir
 
 app = typer.Typer(
     add_completion=False,
@@ -38,6 +42,7 @@ RunWord = Annotated[
     ),
 ]
 RunsDir = Annotated[Path, typer.Option(help="Where run directories are.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -59,6 +64,70 @@ def nnarch(
 
 
 @app.command()
+def init(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a folder of data.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", help="The column to predict, by name or number; repeat it."),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="A column of dates that the rows are steps of.")
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="How many steps of a series to predict.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; standard output if not.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a starter config for a file of data, and say what was inferred."""
+    from nnarch import files as disk
+    from nnarch import provenance
+
+    if output and output.exists() and not force:
+        raise UsageError(f"{output}: is there already; --force replaces it")
+
+    from nnarch import starter
+
+    columns = [name for given in target or [] for name in given.split(",")]
+    made = starter.start(Path(data), columns, time, horizon)
+    if not quiet:
+        console.opening(made.said)
+    text = made.text(provenance.command_line())
+    if output:
+        disk.write(output, text)
+        if not quiet:
+            console.say(f"train it: nnarch train {output}")
+    else:
+        _print(text.removesuffix("\n"))
+
+
+@app.command()
+def check(
+    config: ConfigWords,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Report on the data of a config: columns, gaps, balance, leaks, and what is to be beaten."""
+    from nnarch import config as configs
+    from nnarch import files as disk
+
+    files, overrides = _words(config)
+    _import(plugin)
+    loaded = configs.load(files, overrides)
+
+    from nnarch import datareport
+
+    report = datareport.report(loaded)
+    width = shutil.get_terminal_size().columns
+    _print(disk.to_json(report) if as_json else datareport.as_text(report, width))
+
+
+@app.command()
 def train(
     config: ConfigWords,
     runs_dir: RunsDir = Path("runs"),
@@ -74,11 +143,36 @@ def train(
     _import(plugin)
     loaded = configs.load(files, overrides)
 
-    from nnarch import experiment, interrupts, provenance
     from nnarch import files as disk
+    from nnarch import folds
+
+    done = []
+    for number, one in enumerate(several := folds.configs(loaded), 1):
+        if len(several) > 1 and not quiet:
+            console.say(f"{chr(10) * (number > 1)}fold {number} of {len(several)}")
+        run, about = _train(one, overrides, runs_dir, quiet)
+        done.append({"run": str(run), **about})
+        if not as_json:
+            _print(str(run))
+    if len(done) == 1:
+        if as_json:
+            _print(disk.to_json(done[0]))
+        return
+    figures = folds.summary([about["results"]["test"] for about in done])
+    if not quiet:
+        console.folds(figures, len(done))
+    if as_json:
+        _print(disk.to_json({"folds": done, **figures}))
+
+
+def _train(
+    config: "Config", overrides: list[str], runs_dir: Path, quiet: bool
+) -> "tuple[RunDir, dict[str, Any]]":
+    """Train one network, with all that a person wants to see of it."""
+    from nnarch import experiment, interrupts, provenance
     from nnarch import run as runs
 
-    ready = experiment.prepare(loaded)
+    ready = experiment.prepare(config)
     with interrupts.noted() as stop:
         run = runs.start(ready, runs_dir, provenance.command_line(), overrides)
         if not quiet:
@@ -89,7 +183,7 @@ def train(
     about = run.about
     if not quiet:
         console.summary(str(run), about)
-    _print(disk.to_json({"run": str(run), **about}) if as_json else str(run))
+    return run, about
 
 
 @app.command(name="eval")
@@ -136,6 +230,45 @@ def evaluate(
             console.confusion(task.classes, table)
     for name, value in figures.items():
         _print(f"{name} {value:.6g}")
+
+
+@app.command()
+def predict(
+    run: RunWord,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file with the same columns.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .csv, .tsv, .jsonl or .parquet file to write."),
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(help="Columns of DATA to give back beside the predictions: id,name.")
+    ] = "",
+    force: Force = False,
+    runs_dir: RunsDir = Path("runs"),
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Predict from new rows: numbers in the target's units, or classes and their probabilities."""
+    from nnarch import framefile, rundir
+
+    if output:
+        framefile.check(output, force)
+    found = rundir.find(run, runs_dir)
+    _ = found.about  # a damaged one is told before torch is imported
+    _import(plugin)
+
+    from nnarch import trained
+
+    kept = [name.strip() for name in keep.split(",") if name.strip()]
+    frames = trained.predict(found, Path(data), kept)
+    if output:
+        rows = framefile.write(frames, output)
+        if not quiet:
+            console.say(f"{rows:,} predictions in {output}")
+        return
+    for number, frame in enumerate(frames):
+        _print(framefile.as_csv(frame, header=number == 0).removesuffix("\n"))
 
 
 @app.command()

@@ -7,19 +7,21 @@ is `Config`, frozen, with every default filled in; `to_yaml` of it is a file tha
 """
 
 import contextlib
+import glob
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as File
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic.fields import FieldInfo
 
 from nnarch import space, yamlfile
 from nnarch.errors import ConfigError, UsageError
-from nnarch.options import WHOLE, Count, IsPath, Named
+from nnarch.options import NOTHING, WHOLE, Count, IsPath, Named
 from nnarch.registry import REGISTRIES
 from nnarch.sections import Average, Clip, EarlyStopping, Section
 from nnarch.tree import Tree, plain
@@ -89,6 +91,17 @@ class Config(Section):
     )
     epochs: Count = Field(default=100, description="How often the training rows are gone through.")
     batch_size: Count | Literal["all"] = Field(default=32, description="Rows a step.")
+    last_batch: Literal["keep", "drop"] = Field(
+        default="keep", description="What becomes of an epoch's last batch if it is smaller."
+    )
+    sampling: Literal["shuffled", "balanced", "sequential"] = Field(
+        default="shuffled",
+        description="The rows of an epoch: each once, in an order of its own; drawn so that every "
+        "class comes equally often; or each once, in the order of the data.",
+    )
+    augment: Annotated[list[Spec], Named("augmentation", many=True)] = Field(
+        default=[], description="What is changed at random in each batch of training rows."
+    )
     precision: Literal["float32", "bf16", "float64"] = Field(
         default="float32", description="Numbers to compute in; bf16 keeps the weights in float32."
     )
@@ -217,14 +230,28 @@ def _with_whole_paths(data: dict[str, Any], files: Any) -> dict[str, Any]:
     A path is meant from the working directory, or from where the config stands.
     """
     fields = REGISTRIES["data"].get(data["source"]).schema.model_fields
-    named = [name for name, field in fields.items() if IsPath() in field.metadata]
     homes = [File.cwd(), *(File(file).parent for file in _listed(files) if file != "-")]
-    found = {}
-    for name in named:
-        candidates = [os.path.join(home, os.path.expanduser(data[name])) for home in homes]
-        there = [path for path in candidates if os.path.exists(path)]
-        found[name] = os.path.abspath((there or candidates)[0])
-    return data | found
+    return data | {
+        name: _whole(data[name], homes) for name, field in fields.items() if _is_path(field)
+    }
+
+
+def _is_path(field: FieldInfo) -> bool:
+    """Whether an option names a file, several, or none at times."""
+    return IsPath() in field.metadata or any(
+        IsPath() in getattr(member, "__metadata__", ()) for member in get_args(field.annotation)
+    )
+
+
+def _whole(path: Any, homes: Sequence[File]) -> Any:
+    """`path` from the first of the `homes` where it is, or matches something."""
+    if isinstance(path, list):
+        return [_whole(one, homes) for one in path]
+    if path is None or path == NOTHING:
+        return path
+    candidates = [os.path.join(home, os.path.expanduser(path)) for home in homes]
+    there = [found for found in candidates if os.path.exists(found) or glob.glob(found)]
+    return os.path.abspath((there or candidates)[0])
 
 
 def _listed(files: Any) -> list[str | File]:

@@ -123,6 +123,18 @@ def summary(run: str, about: Mapping[str, Any]) -> None:
     say(f"\nevaluate: nnarch eval {run}")
 
 
+def folds(figures: Mapping[str, Mapping[str, float]], count: int) -> None:
+    """The mean over folds and the deviation from it."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("test rows", "mean", "sd"):
+        table.add_column(name, justify="left" if name == "test rows" else "right")
+    for name, mean in figures["mean"].items():
+        table.add_row(name, f"[bold]{number(mean)}[/bold]", number(figures["sd"][name]))
+    _draw(f"\n{count} folds\n", table)
+
+
 def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
     """True classes down, predicted ones across."""
     from rich.table import Table

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnarch.data.dataset import Rows
-from nnarch.data.preprocess import Standardize
+from nnarch.data.preprocess import Target
+from nnarch.data.batches import Rows
 from nnarch.data.task import Task
 from nnarch.losses import Loss
 from nnarch.metrics import Result
@@ -27,7 +27,7 @@ class Evaluation:
 
 
 def outputs(network: nn.Module, inputs: Tensor) -> Tensor:
-    """What `network` puts out for `inputs` (N, F) in evaluation mode, as (N, O) without gradient.
+    """What `network` puts out for `inputs` (N, ...) in evaluation mode, without gradient.
 
     The network is left in the mode that it was in.
     """
@@ -43,7 +43,7 @@ def evaluate(
     network: nn.Module,
     loss: Loss,
     rows: Rows,
-    target: Standardize,
+    target: Target,
     task: Task,
     wanted: Sequence[Mapping[str, Any]],
 ) -> Evaluation:
@@ -54,13 +54,15 @@ def evaluate(
         target: what the target was scaled by.
         wanted: metrics as filled components.
     """
-    made = outputs(network, rows.inputs)
-    made = made.to(rows.target.dtype if rows.target.is_floating_point() else torch.float32)
-    measured = loss.values(made, rows.target).cpu().double().mean(0)
-    predicted, truth = loss.predict(made), rows.target
-    if not task.classes:
+    batches = [(outputs(network, batch.inputs), batch.target) for batch in rows.in_order(CHUNK)]
+    made, truth = (torch.cat(pieces) for pieces in zip(*batches, strict=True))
+    made = made.to(truth.dtype if truth.is_floating_point() else torch.float32)
+    measured = loss.values(made, truth).cpu().double().mean(0)
+    predicted = loss.predict(made)
+    if task.kind == "regression":
         predicted, truth = (target.inverse(numbers.cpu()) for numbers in (predicted, truth))
-    result = Result(task, truth, predicted)
+    truth = truth.long() if task.kind == "multilabel" else truth
+    result = Result(task, truth, predicted, target.scale)
     return Evaluation(
         in_units(loss, measured, target.scale),
         {spec["name"]: float(metrics.build(spec, result)) for spec in wanted},

@@ -5,6 +5,7 @@ the network's size, the loss and metrics that fit it. What only the data can tel
 loss, say) is filled into the config here, so that the config of a run is complete.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 from nnarch import devices, plugins
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
-from nnarch.data.dataset import Dataset, Rows
+from nnarch.data.batch import Batch
+from nnarch.data.dataset import Dataset
+from nnarch.data.batches import Rows
+from nnarch.data.streamed import Streamed
 from nnarch.data.task import REGRESSION, Task
 from nnarch.errors import ConfigError, DataError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs
@@ -22,13 +26,26 @@ from nnarch.losses import Loss
 from nnarch.metrics import DEFAULTS
 from nnarch.models import network as networks
 from nnarch.models.network import Size
-from nnarch.registry import losses, metrics, optimizers, schedules, sources, suggestion
+from nnarch.registry import (
+    augmentations,
+    losses,
+    metrics,
+    optimizers,
+    schedules,
+    sources,
+    suggestion,
+)
 from nnarch.schedules import with_warmup
 from nnarch.training import Settings, Training, averaged
 from nnarch.validate import fill_component
 
 FEW = 64  # rows, to try a network on
-DEFAULT_LOSS = {"regression": "mse", "binary": "bce_with_logits", "multiclass": "cross_entropy"}
+DEFAULT_LOSS = {
+    "regression": "mse",
+    "binary": "bce_with_logits",
+    "multiclass": "cross_entropy",
+    "multilabel": "bce_with_logits",
+}
 DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
 
 
@@ -59,7 +76,8 @@ class Experiment:
         cpu = f", {self.threads} thread{'s' * (self.threads > 1)}"
         said = [
             f"{self.task}",
-            f"{sum(rows.values()):,} rows ({parts}), {len(self.dataset.input_names)} inputs",
+            f"{sum(rows.values()):,} {self.dataset.noun} ({parts}), {self._inputs}",
+            *self.dataset.notes,
             f"{self.config.model['name']} with {self.size.parameters:,} parameters, "
             f"{optimizer['name']} with lr {rate:g}, on {self.device}"
             + (cpu if self.device.type == "cpu" else ""),
@@ -67,9 +85,23 @@ class Experiment:
         return said + [f"warning: {warning}" for warning in self.warnings]
 
     @property
+    def _inputs(self) -> str:
+        """What the network learns from, in words."""
+        columns, shape = len(self.dataset.input_names), self.dataset.inputs.shape
+        if len(shape) > 1 or not columns:
+            return f"inputs of {' x '.join(map(str, shape))}"
+        width = f", which make {shape[0]} numbers" if shape != (columns,) else ""
+        return f"{columns} inputs{width}"
+
+    @property
     def warnings(self) -> list[str]:
         """What is allowed, and is likely not meant."""
         config, said = self.config, []
+        if self.dataset.shared:
+            said.append(
+                f"{self.dataset.shared:,} of {len(self.rows['test']):,} test rows are training "
+                "rows as well"
+            )
         rows = len(self.rows["train"])
         if config.batch_size != "all" and config.batch_size > rows:
             said.append(f"batch_size {config.batch_size} is all of the {rows} training rows")
@@ -92,7 +124,7 @@ class Experiment:
         return evaluate(
             self.training.model,
             self.loss,
-            self.rows[part].take(slice(first)),
+            self.rows[part] if first is None else self.rows[part].first(first),
             self.dataset.preprocess.target,
             self.task,
             self.config.metrics or [],
@@ -109,19 +141,20 @@ def prepare(config: Config) -> Experiment:
     counts = REGRESSION[0] in facts.get("tasks", ()) and not facts["standardize"]
     if counts:  # the loss needs the target's own numbers
         config = config.model_copy(update={"data": config.data | {"target_scaling": "none"}})
+    dtype = DTYPES[config.precision]
     with config.locating("data"):
-        table = sources.build(config.data)
-    dataset = datasets.make(table, config.data, facts.get("tasks"))
+        data = sources.build(config.data)
+        dataset = datasets.make(data, config.data, facts.get("tasks"), dtype)
     config = _completed(config, dataset.task)
     assert config.loss is not None
     if counts:
         _check_sign(config.loss["name"], dataset)
+    _check_sampling(config, dataset)
     with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
     size = _size(config, dataset, loss)
-    dtype = DTYPES[config.precision]
     with config.locating("model"), torch.random.fork_rng(devices=[]):
-        network = networks.make(config.model, dataset.shape, loss.outputs, config.seed)
+        network = networks.make(config.model, dataset.inputs, loss.outputs, config.seed)
     _check_batches(config, network, len(dataset.parts["train"]))
     network = network.to(device, dtype)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
@@ -166,7 +199,7 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
     """The network's size, refused where weights, gradients and moments cannot fit in memory."""
     try:
         with config.locating("model"):
-            size = networks.size(config.model, dataset.shape, loss.outputs)
+            size = networks.size(config.model, dataset.inputs, loss.outputs)
     except (RuntimeError, TypeError, OverflowError) as error:
         if "overflow" not in str(error).lower():
             raise
@@ -182,9 +215,38 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
 
 
 def _check_sign(loss: str, dataset: Dataset) -> None:
-    if any((part.target < 0).any() for part in dataset.parts.values()):
+    if dataset.lowest < 0:
         names = ", ".join(dataset.task.targets)
         raise DataError(f"data: {loss} expects a target >= 0; {names} holds negative numbers")
+
+
+def _check_sampling(config: Config, dataset: Dataset) -> None:
+    if config.sampling != "balanced":
+        return
+    if not dataset.task.classes:
+        raise config.fault(("sampling",), f"got 'balanced' for {dataset.task}; expected classes")
+    if isinstance(dataset.parts["train"], Streamed):
+        raise config.fault(
+            ("sampling",), "got 'balanced' for a table that is larger than memory; expected "
+            "'shuffled', and loss.class_weights: balanced"
+        )  # fmt: skip
+
+
+def _augmentations(config: Config, dataset: Dataset) -> list[Callable[[Batch], Batch]]:
+    shape, made = dataset.inputs.shape, []
+    for place, spec in enumerate(config.augment):
+        component = augmentations.get(spec["name"])
+        if component.facts["images"] and len(shape) != 3:
+            raise config.fault(
+                ("augment", place), f"{spec['name']} is for images; got inputs of shape {shape}"
+            )
+        if dataset.inputs.vocabulary or dataset.inputs.cardinalities:
+            raise config.fault(
+                ("augment", place), "got inputs that hold codes; expected numbers alone"
+            )
+        with config.locating(f"augment[{place}]"):
+            made.append(augmentations.build(spec))
+    return made
 
 
 def _check_batches(config: Config, network: nn.Module, rows: int) -> None:
@@ -198,7 +260,7 @@ def _check_batches(config: Config, network: nn.Module, rows: int) -> None:
 
 def _check_outputs(ready: Experiment) -> None:
     """A look at a few rows, so that what the network or a metric refuses is refused now."""
-    few, expected = ready.rows["val"].inputs[:FEW], ready.loss.outputs
+    few, expected = next(ready.rows["val"].first(FEW).in_order(FEW)).inputs, ready.loss.outputs
     with ready.config.locating("model"):
         made = _shape(ready.training.network, few)
         if made != (len(few), expected):
@@ -254,4 +316,7 @@ def _settings(config: Config, dataset: Dataset) -> Settings:
         higher_is_better=name != "loss" and metrics.get(name).facts["higher"],
         clip=config.clip,
         early_stopping=config.early_stopping,
+        sampling=config.sampling,
+        drop_last=config.last_batch == "drop",
+        augment=_augmentations(config, dataset),
     )

@@ -87,10 +87,19 @@ KINDS = (
         "data",
         "nnarch.data",
         (),
-        "given nothing; returns an nnarch.data.table.Table",
+        "given nothing; returns an nnarch.data.table.Table, or another record of nnarch.data",
         marks=("target_names",),
         key="source",
         common=DataOptions,
+    ),
+    Kind(
+        "augmentation",
+        "nnarch.data.augmentations",
+        (),
+        "given nothing; returns a function from an nnarch.data.batch.Batch of training rows to "
+        "the changed one",
+        facts=("images",),
+        marks=("__call__",),
     ),
     Kind(
         "metric",

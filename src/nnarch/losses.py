@@ -151,11 +151,12 @@ def weights_of_classes(task: Task, given: ClassWeights) -> "torch.Tensor | None"
     """
     if given is None:
         return None
+    names = task.classes or task.targets
     if given == "balanced":
         weights = [1 / max(count, 1) for count in task.counts]
     else:
-        _check_labels(task.classes, given)
-        weights = [given[label] for label in task.classes]
+        _check_labels(names, given)
+        weights = [given[label] for label in names]
     rows = zip(weights, task.counts, strict=True)
     mean = sum(weight * count for weight, count in rows) / sum(task.counts)
     return torch.tensor([weight / mean for weight in weights])
@@ -239,19 +240,39 @@ def multi_margin(
     return Loss(_weighted(values, task, class_weights), len(task.classes), _softmax, _as_it_is)
 
 
-@losses.register(tasks=BINARY, standardize=False)
+@losses.register(tasks=(*BINARY, "multilabel"), standardize=False)
 def bce_with_logits(task: Task, *, class_weights: ClassWeights = None) -> Loss:
     """Binary cross-entropy of one output, whose sigmoid is the second class's probability.
 
+    Of a multilabel task, one output a label, each with a loss of its own.
+
     Options:
-        class_weights: Weight of each class by its label, or balanced for equal total weights.
+        class_weights: Weight of each class by its label, or balanced for equal total weights; of
+            a multilabel task, the weight of each label.
     """
+    if task.kind == "multilabel":
+        return _of_labels(task, class_weights)
 
     def values(outputs: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
         logits = outputs[..., 0]
         return F.binary_cross_entropy_with_logits(logits, targets.to(logits), reduction="none")
 
     return Loss(_weighted(values, task, class_weights), 1, _of_one_logit, _as_it_is)
+
+
+def _of_labels(task: Task, given: ClassWeights) -> Loss:
+    """A yes or no for each of T labels: targets (B, T) of 0 and 1."""
+    weights = weights_of_classes(task, given)
+
+    def values(outputs: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
+        each = F.binary_cross_entropy_with_logits(outputs, targets.to(outputs), reduction="none")
+        return each if weights is None else each * weights.to(outputs)
+
+    return Loss(values, len(task.targets), _sigmoid, _as_it_is)
+
+
+def _sigmoid(outputs: "torch.Tensor") -> "torch.Tensor":
+    return outputs.sigmoid()
 
 
 @losses.register(tasks=BINARY, standardize=False)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnarch.data.task import BINARY, CLASSIFICATION, REGRESSION, Task, TaskKind
+from nnarch.data.task import BINARY, CLASSIFICATION, LABELLING, REGRESSION, Task, TaskKind
 from nnarch.errors import ConfigError
 from nnarch.lazy import LazyModule
 from nnarch.options import Count
@@ -32,6 +32,7 @@ DEFAULTS: dict[TaskKind, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2"),
     "binary": ("accuracy",),
     "multiclass": ("accuracy",),
+    "multilabel": ("accuracy", "exact_match"),
 }
 Average = Literal["macro", "micro", "weighted", "binary"]
 
@@ -41,17 +42,21 @@ class Result:
     """What a trained network said of N rows, in the user's units.
 
     Attributes:
-        target: (N,) int64 class indices, or (N, T) numbers.
-        prediction: (N, K) class probabilities, or (N, T) numbers.
+        target: (N,) int64 class indices, or (N, T) numbers, of a multilabel task 0 and 1.
+        prediction: (N, K) class probabilities, (N, T) probabilities of labels, or (N, T) numbers.
+        scale: (T,) what the target was divided by in training, 1 unless it was standardised.
     """
 
     task: Task
     target: "torch.Tensor"
     prediction: "torch.Tensor"
+    scale: "torch.Tensor | None" = None
 
     @property
     def label(self) -> "torch.Tensor":
-        """The likeliest class of each row, (N,) int64."""
+        """The likeliest class of each row, (N,) int64; or (N, T), 1 for labels likelier than not."""
+        if self.task.kind == "multilabel":
+            return (self.prediction > 0.5).long()
         return self.prediction.argmax(1)
 
 
@@ -62,11 +67,18 @@ def confusion(result: Result) -> list[list[int]]:
     return cells.bincount(minlength=size**2).view(size, size).tolist()
 
 
-@metrics.register(tasks=CLASSIFICATION, higher=True)
+@metrics.register(tasks=LABELLING, higher=True)
 def accuracy(result: Result) -> float:
-    """Share of rows whose likeliest class is the true one."""
+    """Share of rows whose likeliest class is the true one; of all labels, of those told right."""
+    answers = result.target.numel()
+    return int((result.label == result.target).sum()) / answers if answers else math.nan
+
+
+@metrics.register(tasks=("multilabel",), higher=True)
+def exact_match(result: Result) -> float:
+    """Share of rows of which every label is told right."""
     rows = len(result.target)
-    return int((result.label == result.target).sum()) / rows if rows else math.nan
+    return int((result.label == result.target).all(1).sum()) / rows if rows else math.nan
 
 
 @metrics.register(tasks=CLASSIFICATION, higher=True)
@@ -75,7 +87,7 @@ def balanced_accuracy(result: Result) -> float:
     return _of_labels(sk.balanced_accuracy_score, result)
 
 
-@metrics.register(tasks=CLASSIFICATION, higher=True)
+@metrics.register(tasks=LABELLING, higher=True)
 def f1(result: Result, *, average: Average = "macro") -> float:
     """Harmonic mean of precision and recall.
 
@@ -85,7 +97,7 @@ def f1(result: Result, *, average: Average = "macro") -> float:
     return _averaged(sk.f1_score, result, average)
 
 
-@metrics.register(tasks=CLASSIFICATION, higher=True)
+@metrics.register(tasks=LABELLING, higher=True)
 def precision(result: Result, *, average: Average = "macro") -> float:
     """Share of the rows given a label that have it.
 
@@ -95,7 +107,7 @@ def precision(result: Result, *, average: Average = "macro") -> float:
     return _averaged(sk.precision_score, result, average)
 
 
-@metrics.register(tasks=CLASSIFICATION, higher=True)
+@metrics.register(tasks=LABELLING, higher=True)
 def recall(result: Result, *, average: Average = "macro") -> float:
     """Share of the rows of a class that are given its label.
 
@@ -124,7 +136,7 @@ def cohen_kappa(
     return _of_labels(sk.cohen_kappa_score, result, weights=how)
 
 
-@metrics.register(tasks=CLASSIFICATION, higher=True)
+@metrics.register(tasks=LABELLING, higher=True)
 def roc_auc(result: Result) -> float:
     """Chance that a row of a class is ranked above one of the others (area under the ROC curve).
 
@@ -134,7 +146,7 @@ def roc_auc(result: Result) -> float:
     return _one_against_rest(sk.roc_auc_score, result)
 
 
-@metrics.register(tasks=CLASSIFICATION, higher=True)
+@metrics.register(tasks=LABELLING, higher=True)
 def average_precision(result: Result) -> float:
     """Area under the curve of precision and recall, for rare classes.
 
@@ -171,6 +183,18 @@ def top_k_accuracy(result: Result, *, k: Count = 2) -> float:
 def rmse(result: Result) -> float:
     """Root of the mean squared error."""
     return float(_errors(result).square().mean(0).sqrt().mean())
+
+
+@metrics.register(tasks=REGRESSION, higher=False)
+def scaled_mse(result: Result) -> float:
+    """Mean squared error in deviations of the training target, as series are compared by."""
+    return float((_errors(result) / _scale(result)).square().mean())
+
+
+@metrics.register(tasks=REGRESSION, higher=False)
+def scaled_mae(result: Result) -> float:
+    """Mean absolute error in deviations of the training target, as series are compared by."""
+    return float((_errors(result) / _scale(result)).abs().mean())
 
 
 @metrics.register(tasks=REGRESSION, higher=False)
@@ -229,6 +253,10 @@ def _errors(result: Result) -> "torch.Tensor":
     return _double(result.prediction) - _double(result.target)
 
 
+def _scale(result: Result) -> "torch.Tensor | float":
+    return 1.0 if result.scale is None else _double(result.scale).to(result.target.device)
+
+
 def _score(
     function: Callable[..., Any], truth: "torch.Tensor", said: "torch.Tensor", **options: Any
 ) -> float:
@@ -267,7 +295,12 @@ def _of_probabilities(function: Callable[..., Any], result: Result, **options: A
 def _one_against_rest(function: Callable[..., Any], result: Result) -> float:
     """The mean of `function` over the classes that have rows on either side."""
     classes = [1] if result.task.kind == "binary" else range(result.prediction.shape[1])
-    sides = [(result.target == index, result.prediction[:, index]) for index in classes]
+    of_labels = result.task.kind == "multilabel"
+    sides = [
+        (result.target[:, index] == 1 if of_labels else result.target == index, chances)
+        for index in classes
+        for chances in [result.prediction[:, index]]
+    ]
     scores = [
         _score(function, its, _double(chance))
         for its, chance in sides

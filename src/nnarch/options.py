@@ -45,6 +45,8 @@ class IsPath:
     """Marks an option that names a file, looked for from the working directory on."""
 
 
+NOTHING = "none"  # in place of a file that would be found by itself
 FilePath = Annotated[str, Field(min_length=1), IsPath()]
+Paths = Annotated[list[str], Field(min_length=1), IsPath()]
 Activation = Annotated[Any, Named("activation")]
 Initialization = Annotated[Any, Named("initialization")]

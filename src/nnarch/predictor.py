@@ -4,14 +4,17 @@ The network and the preprocessing it was trained under travel as one module, so 
 has to be scaled or decoded by hand, and nothing can be scaled twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnarch.data.dataset import inputs_of
 from nnarch.data.preprocess import Preprocess
+from nnarch.data.table import Column, Table, numeric
+from nnarch.data.tableinputs import TableInputs
 from nnarch.data.task import Task
 from nnarch.errors import DataError
 from nnarch.evaluation import outputs
@@ -22,81 +25,132 @@ class Predictor(nn.Module):
     """A network with its preprocessing.
 
     Attributes:
-        network: the plain PyTorch module; it takes standardised inputs.
+        network: the plain PyTorch module; it takes preprocessed inputs.
         task: what it predicts.
         input_names: the columns it expects, in this order where they have no names.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        preprocess: Preprocess,
-        loss: Loss,
-        task: Task,
-        input_names: Sequence[str],
-    ):
+    def __init__(self, network: nn.Module, preprocess: Preprocess, loss: Loss, task: Task):
         super().__init__()
         self.network, self.preprocess = network, preprocess
-        self.loss, self.task, self.input_names = loss, task, tuple(input_names)
+        self.loss, self.task = loss, task
         self.eval()
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """(N, F) raw rows to (N, T) numbers in the target's units, or (N, K) probabilities."""
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return self.preprocess.inputs.names
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """(N, ...) raw samples to (N, T) numbers in the target's units, or (N, K) probabilities.
+
+        Of a table, raw samples are what `preprocess.inputs.raw` makes of it.
+        """
         weight = next(self.network.parameters())
-        made = outputs(self.network, self.preprocess.inputs(rows.cpu()).to(weight))
-        predicted = self.loss.predict(made)
-        return predicted if self.task.classes else self.preprocess.target.inverse(predicted.cpu())
+        inputs = self.preprocess.inputs(raw.cpu())
+        inputs = inputs.to(weight) if inputs.is_floating_point() else inputs.to(weight.device)
+        predicted = self.loss.predict(outputs(self.network, inputs)).cpu()
+        if self.task.kind != "regression":
+            return predicted
+        return self.preprocess.target.inverse(predicted)
 
     def predict(self, table: Any) -> np.ndarray:
         """What the network says of each row of `table`.
 
         Args:
-            table: a data frame or a mapping of columns, matched by name, or an array (N, F).
+            table: a data frame or a mapping of columns, matched by name, or an array (N, ...).
 
-        Returns: (N,) class labels, or numbers (N,), or (N, T) where there are several targets.
+        Returns: (N,) class labels, or numbers (N,), or (N, T) where there are several targets; of
+            labels, 0 or 1.
 
-        Raises: DataError where a column is missing, or a value is no finite number.
+        Raises: DataError where a column is missing, or a value is not of its kind.
         """
-        made = self(self._rows(table))
+        made = self(self._raw(table))
         if self.task.classes:
-            return np.array(self.task.classes)[made.argmax(1).cpu().numpy()]
+            return np.array(self.task.classes)[made.argmax(1).numpy()]
+        made = (made > 0.5).long() if self.task.kind == "multilabel" else made
         return made.numpy()[:, 0] if made.shape[1] == 1 else made.numpy()
 
     def predict_proba(self, table: Any) -> np.ndarray:
-        """The probability of each class, (N, K), in the order of `task.classes`."""
-        if not self.task.classes:
+        """The probability of each class, (N, K), in the order of `task.classes`; or label."""
+        if self.task.kind == "regression":
             raise DataError("predict_proba: a regression has no classes")
-        return self(self._rows(table)).cpu().numpy()
+        return self(self._raw(table)).numpy()
 
-    def _rows(self, table: Any) -> Tensor:
-        names = list(table) if isinstance(table, Mapping) else getattr(table, "columns", None)
-        if names is None:
-            rows = _numbers(table, "the table")
-        else:
-            if missing := [name for name in self.input_names if name not in list(names)]:
-                raise DataError(f"the table lacks the column {missing[0]!r}; it has {list(names)}")
-            columns = [_numbers(table[name], f"column {name!r}") for name in self.input_names]
-            if len({column.shape for column in columns}) > 1:
-                raise DataError("the table has columns of different lengths")
-            rows = torch.stack(columns, dim=1)
-        if rows.dim() != 2 or rows.shape[1] != len(self.input_names):
+    def _raw(self, table: Any) -> Tensor:
+        """Samples as `forward` takes them."""
+        made = self.preprocess.inputs
+        if isinstance(made, TableInputs):
+            return made.raw(table if isinstance(table, Table) else self._table(table))
+        expected = inputs_of(self.preprocess).shape
+        samples = _array(table, "the array")
+        if tuple(samples.shape[1:]) != expected:
             raise DataError(
-                f"got rows of shape {tuple(rows.shape)}; expected (rows, {len(self.input_names)})"
+                f"got samples of shape {tuple(samples.shape)}; expected (samples, "
+                f"{', '.join(map(str, expected))})"
             )
-        return rows
+        return samples
+
+    def _table(self, given: Any) -> Table:
+        names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
+        if names is None:
+            rows = _array(given, "the table").double()
+            if rows.dim() != 2 or rows.shape[1] != len(self.input_names):
+                raise DataError(
+                    f"got rows of shape {tuple(rows.shape)}; expected "
+                    f"(rows, {len(self.input_names)})"
+                )
+            return Table(rows, numeric(self.input_names), None, ())
+        wanted = [name for name in self.input_names if name in list(names)]
+        if not wanted:
+            raise DataError(
+                f"the table has none of the columns {', '.join(self.input_names)}; it has "
+                f"{', '.join(map(str, names))}"
+            )
+        columns = [_column(name, given[name]) for name in wanted]
+        if len({len(values) for _, values in columns}) > 1:
+            raise DataError("the table has columns of different lengths")
+        inputs = torch.stack([values for _, values in columns], dim=1)
+        return Table(inputs, tuple(column for column, _ in columns), None, ())
 
 
-def _numbers(values: Any, what: str) -> Tensor:
-    """`values` as float64, on the CPU, all finite for a network as well.
+def _column(name: str, values: Any) -> tuple[Column, Tensor]:
+    """A column of anything that is like a list: of numbers, or else of words."""
+    cells = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if cells.ndim != 1:
+        raise DataError(f"column {name!r} has the shape {cells.shape}; expected one cell a row")
+    if cells.dtype.kind in "biuf":
+        return Column(name), _finite(cells, f"column {name!r}")
+    if cells.dtype.kind == "M":
+        seconds = cells.astype("datetime64[us]").astype("float64") / 1e6
+        return Column(name, "datetime"), torch.from_numpy(np.where(np.isnat(cells), np.nan, seconds))
+    listed = ["" if _is_nothing(cell) else str(cell).strip() for cell in cells.tolist()]
+    words = {word: code for code, word in enumerate(dict.fromkeys(filter(None, listed)))}
+    codes = [words.get(cell, torch.nan) for cell in listed]
+    return Column(name, "categorical", tuple(words)), torch.tensor(codes, dtype=torch.float64)
+
+
+def _is_nothing(cell: Any) -> bool:
+    return cell is None or cell != cell
+
+
+def _finite(cells: np.ndarray, what: str) -> Tensor:
+    numbers = torch.from_numpy(np.array(cells, dtype=np.float64))
+    if bool(numbers.float().isinf().any()):
+        raise DataError(f"{what} holds values that are not finite numbers")
+    return numbers
+
+
+def _array(values: Any, what: str) -> Tensor:
+    """`values` as numbers on the CPU: whole ones as they are, others as float64, all finite.
 
     Raises: DataError that begins with `what`.
     """
     if isinstance(values, Tensor):
-        values = values.detach().cpu().double().numpy()
+        values = values.detach().cpu().numpy()
     try:
-        numbers = torch.from_numpy(np.array(values, dtype=np.float64))
+        cells = np.asarray(values)
+        if cells.dtype.kind in "biu":
+            return torch.from_numpy(np.array(cells))
+        return _finite(np.array(cells, dtype=np.float64), what)
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} is not all numbers: {error}") from error
-    if not numbers.float().isfinite().all():
-        raise DataError(f"{what} holds values that are not finite numbers")
-    return numbers

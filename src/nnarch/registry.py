@@ -107,6 +107,7 @@ losses = REGISTRIES["loss"]
 optimizers = REGISTRIES["optimizer"]
 schedules = REGISTRIES["schedule"]
 sources = REGISTRIES["data"]
+augmentations = REGISTRIES["augmentation"]
 metrics = REGISTRIES["metric"]
 
 

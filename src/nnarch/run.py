@@ -168,8 +168,7 @@ def _meta(experiment: Experiment) -> dict[str, Any]:
     """What inference needs to know beside the weights."""
     config = experiment.config
     return {
-        "inputs": list(experiment.dataset.input_names),
-        "shape": list(experiment.dataset.shape),
+        "preprocess": experiment.dataset.preprocess.spec,
         "task": asdict(experiment.task),
         "model": config.model,
         "loss": config.loss,

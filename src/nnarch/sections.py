@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nnarch.options import Count, Fraction, Natural, NonNegative, Positive
+from nnarch.options import WHOLE, Count, Fraction, Natural, NonNegative, Positive
 
 STRICT = ConfigDict(
     extra="forbid",
@@ -20,6 +20,8 @@ STRICT = ConfigDict(
     frozen=True,
 )
 Part = Annotated[float, Field(gt=0, lt=1)]
+ColumnName = Annotated[str, Field(min_length=1)]
+ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "ignore"]
 
 
 class Section(BaseModel):
@@ -29,7 +31,7 @@ class Section(BaseModel):
 
 
 class Split(Section):
-    """Which share of the rows trains, validates and tests the network."""
+    """Which rows train, validate and test the network."""
 
     train: Part = Field(default=0.8, description="Share of the rows that the network learns from.")
     val: Part = Field(default=0.1, description="Share that chooses the best epoch.")
@@ -41,6 +43,19 @@ class Split(Section):
     stratify: bool = Field(
         default=True, description="Keep the share of each class the same in every part."
     )
+    column: ColumnName | None = Field(
+        default=None, description="A column that says train, val or test of each row."
+    )
+    group: ColumnName | None = Field(
+        default=None, description="A column whose equal values are never parted."
+    )
+    time: ColumnName | None = Field(
+        default=None, description="A column to order by: the first rows train, the last test."
+    )
+    folds: Annotated[int, Field(ge=2, le=1000), WHOLE] | None = Field(
+        default=None, description="Cross-validation: test rows in turn are one of so many folds."
+    )
+    fold: Count | None = Field(default=None, description="Only this fold, counted from 1.")
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Split":
@@ -50,23 +65,49 @@ class Split(Section):
                 f"got {self.train:g} + {self.val:g} + {self.test:g} = {total:g}; "
                 "expected train, val and test to add up to 1"
             )
+        ways = [key for key in ("column", "group", "time", "folds") if getattr(self, key)]
+        if len(ways) > 1 and ways != ["group", "folds"]:
+            raise ValueError(f"got {' and '.join(ways)}; expected one of them, or group and folds")
+        if self.fold is not None and self.fold > (self.folds or 0):
+            raise ValueError(f"got fold {self.fold} of {self.folds or 'no folds'}")
         return self
 
 
 class DataOptions(Section):
     """What every data source takes beside its own options."""
 
-    task: Literal["auto", "regression", "binary", "multiclass"] = Field(
+    task: Literal["auto", "regression", "binary", "multiclass", "multilabel"] = Field(
         default="auto", description="What is learnt; `auto` sees it from the target and the loss."
     )
     split: Split = Field(default=Split(), description="How the rows are parted.")
-    scaling: Literal["standard", "none"] = Field(
+    columns: list[ColumnName] | None = Field(
+        default=None, description="The features; every column of use unless given."
+    )
+    ignore: list[ColumnName] = Field(default=[], description="Columns that are no features.")
+    types: dict[str, ColumnType] = Field(
+        default={}, description="What a column is, where it is not what it looks like."
+    )
+    missing: Literal["median", "mean", "zero", "error"] = Field(
+        default="median",
+        description="What fills a gap among numbers, taken from the training rows.",
+    )
+    missing_target: Literal["error", "drop"] = Field(
+        default="error", description="What becomes of rows without a target."
+    )
+    scaling: Literal["standard", "robust", "quantile", "minmax", "none"] = Field(
         default="standard",
-        description="Features to mean 0 and deviation 1 of the training rows, or as is.",
+        description="Numbers to mean 0 and deviation 1 of the training rows; by median and "
+        "quartiles; by rank to a normal distribution; to 0..1; or as is.",
+    )
+    categories: Literal["one_hot", "embedding"] = Field(
+        default="one_hot", description="How the network is told categories; embeddings are learnt."
     )
     target_scaling: Literal["standard", "none"] = Field(
         default="standard",
-        description="The same for a regression's target; results stay in its units.",
+        description="A regression's target to mean 0 and deviation 1; results stay in its units.",
+    )
+    target_transform: Literal["none", "log1p"] = Field(
+        default="none", description="Learn log(1 + target), for targets of many sizes."
     )
 
 

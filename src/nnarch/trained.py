@@ -5,20 +5,19 @@ are looked up in the registry, never imported, and nothing is allocated that its
 not account for.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nnarch import config as configs
-from nnarch import devices, plugins
+from nnarch import devices, plugins, prediction
 from nnarch.checkpoint import Checkpoint
-from nnarch.data import csv
 from nnarch.data import dataset as datasets
-from nnarch.data.dataset import Rows
+from nnarch.data import newdata, parting
 from nnarch.data.preprocess import Preprocess
+from nnarch.data.batches import Rows
 from nnarch.data.task import Task
 from nnarch.errors import ConfigError, DataError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate
@@ -88,23 +87,36 @@ def evaluate_run(
         )
 
 
+def predict(run: RunDir, data: Path, keep: Sequence[str] = ()) -> Iterator[prediction.Frame]:
+    """What the best network of `run` says of a file, a chunk of its samples at a time.
+
+    Args:
+        keep: columns of the file to be given back beside the answers.
+
+    Raises: RunError, or DataError where the data is not what the network takes.
+    """
+    predictor = load(run)
+    with devices.computing(torch.device("cpu"), max(1, devices.threads(_told(run, "threads"), 0))):
+        yield from prediction.frames(predictor, _config(run).data, data, keep)
+
+
 def _predictor(saved: Checkpoint) -> Predictor:
     meta = saved.meta
     told = meta["task"]
     task = Task(told["kind"], *(tuple(told[key]) for key in ("targets", "classes", "counts")))
     loss = losses.build(_component("loss", meta["loss"]), task)
-    spec, shape = _component("model", meta["model"]), tuple(meta["shape"])
+    preprocess = Preprocess.from_spec(meta["preprocess"])
+    preprocess.load_state_dict(saved.below("preprocess."))
+    spec, inputs = _component("model", meta["model"]), datasets.inputs_of(preprocess)
     weights = saved.below("network.")
-    size = networks.size(spec, shape, loss.outputs)
+    size = networks.size(spec, inputs, loss.outputs)
     if size.parameters > sum(weight.numel() for weight in weights.values()):
         raise ValueError(f"the model has {size.parameters:,} parameters, more than were saved")
     with torch.random.fork_rng(devices=[]):
-        network = networks.make(spec, shape, loss.outputs, seed=0)
+        network = networks.make(spec, inputs, loss.outputs, seed=0)
     dtype = torch.float64 if meta["precision"] == "float64" else torch.float32
     network.to(dtype).load_state_dict(weights)
-    preprocess = Preprocess(len(meta["inputs"]), len(task.targets))
-    preprocess.load_state_dict(saved.below("preprocess."))
-    return Predictor(network, preprocess, loss, task, meta["inputs"])
+    return Predictor(network, preprocess, loss, task)
 
 
 def _component(kind: str, spec: Any) -> dict[str, Any]:
@@ -159,35 +171,19 @@ def _metric(name: str, task: Task) -> dict[str, Any]:
 def _own(predictor: Predictor, run: RunDir, part: str) -> Rows:
     """Rows of the data that the run was trained on, known by its fingerprint."""
     config = _config(run)
-    table = sources.build(config.data)
-    if datasets.fingerprint(table) != _told(run, "data", "fingerprint"):
+    data = datasets.whole(sources.build(config.data), config.data)
+    if datasets.fingerprint(data) != _told(run, "data", "fingerprint"):
         raise DataError(
             f"{run}: the data has changed since the run was trained on it; expected the same rows "
             "to take a part of, or --data with a file to measure"
         )
-    chosen = datasets.divide(table, config.data, predictor.task)[part]
-    return datasets.scaled(table, predictor.task, predictor.preprocess).take(chosen)
+    chosen = {part: parting.divide(data, config.data, predictor.task)[part]}
+    return datasets.rows(data, predictor.task, predictor.preprocess, chosen)[part]
 
 
 def _given(predictor: Predictor, run: RunDir, path: Path) -> Rows:
     """Every row of another file."""
-    spec = _config(run).data
-    reading = {key: spec[key] for key in ("separator", "decimal") if key in spec}
-    table = csv.read(
-        str(path),
-        inputs=predictor.input_names,
-        target=predictor.task.targets,
-        labels=not all(map(_is_number, predictor.task.classes)),
-        **reading,
-    )
-    if table.target is None:
-        raise DataError(f"{path}: lacks the target {', '.join(predictor.task.targets)}")
-    return datasets.scaled(table, predictor.task, predictor.preprocess)
-
-
-def _is_number(label: str) -> bool:
-    """Whether a class is written like a number; a file may write the same one as 3 or as 3.0."""
-    try:
-        return math.isfinite(float(label))
-    except ValueError:
-        return False
+    spec, task, made = _config(run).data, predictor.task, predictor.preprocess
+    data = newdata.read(str(path), spec, made, task, needs_target=True)
+    chosen = {"test": torch.arange(len(datasets.whole(data, spec)))}
+    return datasets.rows(datasets.whole(data, spec), task, made, chosen)["test"]

@@ -7,7 +7,7 @@ be computed, so nothing else has to be kept to go on where it ended.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from nnarch.data.dataset import Rows
+from nnarch.data.batch import Batch
+from nnarch.data.batches import Rows, Sampling
 from nnarch.errors import Diverged
 from nnarch.evaluation import Evaluation, in_units
 from nnarch.losses import Loss
@@ -52,8 +53,11 @@ class Settings:
     precision: str
     monitor: str
     higher_is_better: bool
-    clip: Clip | None
-    early_stopping: EarlyStopping | None
+    clip: Clip | None = None
+    early_stopping: EarlyStopping | None = None
+    sampling: Sampling = "shuffled"
+    drop_last: bool = False
+    augment: Sequence[Callable[[Batch], Batch]] = ()
 
 
 @dataclass
@@ -131,24 +135,20 @@ def train(
         yield _record(training, settings, in_units(loss, losses.mean(0), scale), evaluation)
 
 
-def batch_sizes(rows: int, size: int) -> list[int]:
+def batch_sizes(rows: int, size: int, drop_last: bool = False) -> list[int]:
     """How an epoch is cut: a single row left over joins the batch before it.
 
     Batch normalisation cannot tell the deviation of one row.
 
-    >>> batch_sizes(10, 4), batch_sizes(9, 4)
-    ([4, 4, 2], [4, 5])
+    >>> batch_sizes(10, 4), batch_sizes(9, 4), batch_sizes(10, 4, drop_last=True)
+    ([4, 4, 2], [4, 5], [4, 4])
     """
     sizes = [size] * (rows // size) + ([rows % size] if rows % size else [])
+    if len(sizes) > 1 and drop_last:
+        return [size] * (rows // size)
     if len(sizes) > 1 and sizes[-1] == 1:
         sizes[-2:] = [size + 1]
     return sizes
-
-
-def order(rows: int, seed: int, epoch: int) -> Tensor:
-    """The order in which epoch `epoch` (from 1) goes through the rows; the same on any device."""
-    generator = torch.Generator().manual_seed(derive(seed, "batches", epoch))
-    return torch.randperm(rows, generator=generator)
 
 
 def _epoch(
@@ -162,18 +162,19 @@ def _epoch(
     epoch = training.epoch + 1
     torch.manual_seed(derive(settings.seed, "epoch", epoch))
     training.network.train()
-    chosen = order(len(rows), settings.seed, epoch).to(rows.inputs.device)
-    sizes = batch_sizes(len(rows), settings.batch_size)
-    batches = zip(rows.inputs[chosen].split(sizes), rows.target[chosen].split(sizes), strict=True)
+    sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
+    batches = rows.epoch(sizes, settings.seed, epoch, settings.sampling)
     losses = []
-    for number, (inputs, target) in enumerate(batches, start=1):
+    for number, batch in enumerate(batches, start=1):
         if interrupted():
             return None
+        for change in settings.augment:
+            batch = change(batch)
         _set_rate(training, epoch - 1 + (number - 1) / len(sizes))
-        losses.append(_step(training, loss, inputs, target, settings))
+        losses.append(_step(training, loss, rows.prepare(batch.inputs), batch, settings))
         if training.average:
             training.average.update_parameters(training.network)
-    weights = torch.tensor(sizes, dtype=torch.float64) * (len(sizes) / len(rows))
+    weights = torch.tensor(sizes, dtype=torch.float64) * (len(sizes) / sum(sizes))
     return torch.stack(losses).double().cpu() * weights.view(-1, *[1] * losses[0].dim())
 
 
@@ -184,7 +185,7 @@ def _set_rate(training: Training, epoch: float) -> None:
 
 
 def _step(
-    training: Training, loss: Loss, inputs: Tensor, target: Tensor, settings: Settings
+    training: Training, loss: Loss, inputs: Tensor, batch: Batch, settings: Settings
 ) -> Tensor:
     """Forward, backward, update. The batch's loss for each target, before the update."""
     network, optimizer = training.network, training.optimizer
@@ -194,7 +195,7 @@ def _step(
     def closure() -> Any:
         with torch.autocast(inputs.device.type, torch.bfloat16) if bf16 else nullcontext():
             made = network(inputs)
-        values = loss.values(made.float() if bf16 else made, target).mean(0)
+        values = _values(loss, made.float() if bf16 else made, batch).mean(0)
         mean = values.mean() if values.numel() > 1 else values.view(())
         optimizer.zero_grad(set_to_none=True)
         mean.backward()
@@ -204,6 +205,15 @@ def _step(
 
     optimizer.step(closure)
     return seen[0]
+
+
+def _values(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
+    """A loss a row; of mixed rows, the mixture of the losses (Zhang et al., 2018)."""
+    values = loss.values(outputs, batch.target)
+    if batch.other is None or batch.share is None:
+        return values
+    share = batch.share.to(values).view(-1, *[1] * (values.dim() - 1))
+    return share * values + (1 - share) * loss.values(outputs, batch.other)
 
 
 def _clip(network: nn.Module, clip: Clip | None) -> None:

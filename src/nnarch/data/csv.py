@@ -1,84 +1,129 @@
-"""The data source `csv`: a text file with a header and a row a line."""
+"""The data source `csv`: text files with a row a line, of columns of any kind."""
 
 import os
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Collection, Iterator, Sequence
 
-from pydantic import Field
-
-from nnarch.data.cells import Decimal
+from nnarch.data import gather, paths
+from nnarch.data.cells import MISSING, Decimal
+from nnarch.data.dialect import Separator
+from nnarch.data.gather import Names, Wanted
 from nnarch.data.table import Table
-from nnarch.data.textfile import Separator, open_text
-from nnarch.errors import ConfigError
-from nnarch.options import FilePath
+from nnarch.data.textfile import BLOCK, Header, TextFile, open_text
+from nnarch.options import FilePath, Paths
 from nnarch.registry import sources
 
-Names = Annotated[list[str], Field(min_length=1)]
+Path = str | os.PathLike[str] | Sequence[str]
 
 
 @sources.register
 def csv(
     *,
-    path: FilePath,
-    target: str | Names,
-    separator: Separator = ",",
+    path: FilePath | Paths,
+    target: str | Names | None = None,
+    separator: Separator = "auto",
     decimal: Decimal = ".",
-    columns: Names | None = None,
-    ignore: list[str] = [],  # noqa: B006 (read, never changed)
+    header: Header = "auto",
+    na_values: list[str] | None = None,
+    val: FilePath | Paths | None = None,
+    test: FilePath | Paths | None = None,
 ) -> Table:
-    """A text file with a header and a row a line: numeric features, and what to predict.
+    """Text files with a row a line: columns of numbers, words or dates, and what to predict.
 
     Options:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8, perhaps compressed by gzip; a pattern or a list for several.
         target: The column to predict, of numbers or of words, or a list of several of numbers.
-        separator: What stands between two cells.
+        separator: What stands between two cells; `space` is one space or more.
         decimal: What stands before the decimals of a number.
-        columns: The features; every column but the target unless given.
-        ignore: Columns that are no features.
+        header: Whether the first line holds the names of the columns.
+        na_values: Words that mean that a cell holds nothing, in place of the usual ones.
+        val: Files of their own for validation; the others are not parted then.
+        test: Files of their own for testing.
     """
-    targets = [target] if isinstance(target, str) else target
-    _check_names(targets, columns or [], ignore)
-    file = open_text(path, separator, decimal)
-    file.require([*targets, *(columns or []), *ignore])
-    others = {*targets, *ignore}
-    inputs = columns or [name for name in file.header if name not in others]
-    if not inputs:
-        raise file.fault("no column is left to learn from; expected one beside the target")
-    if "" in inputs:
-        raise file.fault(
-            f"column {file.places[''] + 1} has no name, as row numbers often have none; "
-            'name it, or leave it out with data.ignore: [""]'
-        )
-    return file.table(inputs, targets)
+
+    files = [
+        [] if one is None else open_all(one, separator, decimal, header, na_values)
+        for one in (path, val, test)
+    ]
+    return gather.parted(files, target, Wanted(decimal=decimal, missing=gather.words(na_values)))
 
 
 def read(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
-    inputs: Sequence[str],
     target: Sequence[str] = (),
-    separator: Separator = ",",
-    decimal: Decimal = ".",
+    needs_target: bool = True,
     labels: bool | None = None,
+    words: Collection[str] = (),
+    separator: Separator = "auto",
+    decimal: Decimal = ".",
+    header: Header = "auto",
+    missing: Sequence[str] | None = None,
 ) -> Table:
-    """The columns `inputs` of another file, wherever they stand in it; the others are ignored.
+    """All rows of text files, with every column but the target as an input.
 
-    Where a column of `target` is not there, the table has no target. `labels` says whether the
-    target is words (even words like "3") or numbers; None leaves that to the file.
+    Args:
+        path: a file, a pattern such as `data/*.csv`, or a list of either; their columns are
+            matched by name. Symbolic links are followed.
+        target: the columns to predict.
+        needs_target: whether a file without them is refused, or is a table without a target.
+        labels: whether the target is words (even words like "3") or numbers; the file says so
+            if None.
+        words: columns that are words, even where all are numbers.
+        missing: words that mean nothing, in columns of words too.
+
+    Raises: DataError where a file is damaged or its target cannot be used. A column that cannot
+        be used is given a fault instead, and NaN.
+
+    A separator or header that is `auto` is found as `dialect` says, and noted in the table.
     """
-    file = open_text(os.fspath(path), separator, decimal)
-    file.require(inputs)
-    there = set(target) <= set(file.header)
-    table = file.table(inputs, target if there else (), labels)
-    return Table(table.inputs, table.input_names, table.target, tuple(target))
+    files = open_all(path, separator, decimal, header, missing)
+    return gather.read(files, _wanted(target, needs_target, labels, words, decimal, missing))
 
 
-def _check_names(targets: list[str], columns: list[str], ignore: list[str]) -> None:
-    for key, names in (("target", targets), ("columns", columns), ("ignore", ignore)):
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ConfigError(f"data.{key}: {twice[0]!r} is named twice; expected it once")
-    for key, names in (("columns", columns), ("ignore", ignore)):
-        if both := [name for name in names if name in targets]:
-            raise ConfigError(f"data.{key}: {both[0]!r} is the target; expected other columns")
-    if both := [name for name in ignore if name in columns]:
-        raise ConfigError(f"data.ignore: {both[0]!r} is in data.columns too; expected it in one")
+def chunks(
+    path: Path,
+    *,
+    target: Sequence[str] = (),
+    needs_target: bool = True,
+    labels: bool | None = None,
+    words: Collection[str] = (),
+    separator: Separator = "auto",
+    decimal: Decimal = ".",
+    header: Header = "auto",
+    missing: Sequence[str] | None = None,
+    rows_or_bytes: int = BLOCK,
+) -> Iterator[Table]:
+    """The same rows in the same order, about `rows_or_bytes` bytes of a file at once.
+
+    The files are read twice: the first time to find the kind and the words of each column, so
+    that a code means the same in all tables. A column of words, of which more than 100,000 are
+    distinct, cannot be used then.
+    """
+    files = open_all(path, separator, decimal, header, missing, rows_or_bytes)
+    return gather.chunks(files, _wanted(target, needs_target, labels, words, decimal, missing))
+
+
+def _wanted(
+    target: Sequence[str],
+    needs_target: bool,
+    labels: bool | None,
+    words: Collection[str],
+    decimal: Decimal,
+    missing: Sequence[str] | None,
+) -> Wanted:
+    marks = gather.words(missing)
+    return Wanted(tuple(target), needs_target, labels, frozenset(words), decimal, marks)
+
+
+def open_all(
+    path: Path,
+    separator: Separator,
+    decimal: Decimal,
+    header: Header,
+    missing: Sequence[str] | None,
+    size: int = BLOCK,
+) -> list[TextFile]:
+    marks = MISSING if missing is None else [word.lower() for word in missing]
+    return [
+        open_text(file, separator, decimal, header, marks, size) for file in paths.files(path)
+    ]

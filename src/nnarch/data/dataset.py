@@ -1,6 +1,9 @@
-"""A table made ready for training: its task known, its rows parted, its numbers scaled.
+"""Data made ready for training: its task known, its samples parted, its numbers scaled.
 
-Everything lies in memory as tensors, so that a batch is one indexing operation on the device.
+Whatever a source gives (a table, an array, a series, running text) goes the same way: what is to
+be learnt is inferred, the samples are parted, preprocessing is fitted on the training part alone,
+and every part becomes rows that the network takes. Evaluation goes it again, with the
+preprocessing that the network was trained under.
 """
 
 import hashlib
@@ -11,34 +14,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnarch.data import duplicates, features
 from nnarch.data import task as tasks
+from nnarch.data.array import Array
+from nnarch.data.arrayinputs import ArrayInputs
+from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows
+from nnarch.data.inputs import Inputs
+from nnarch.data.parting import Samples, complete, divide, keys
 from nnarch.data.preprocess import Preprocess
-from nnarch.data.split import split
+from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
+from nnarch.data.series import Series
+from nnarch.data.split import PARTS, Parts
+from nnarch.data.spool import BLOCK, Spool, blocks, take
+from nnarch.data.statistics import gather, sample_rows
+from nnarch.data.streamed import Streamed
 from nnarch.data.table import Table
+from nnarch.data.tableinputs import TableInputs
+from nnarch.data.target import Target
 from nnarch.data.task import Task, TaskKind
-from nnarch.errors import DataError
+from nnarch.data.tokens import PADDING, Tokens
+from nnarch.errors import ConfigError, DataError
 from nnarch.sections import Split
 
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows in the network's units: inputs (N, F) and target (N,) class indices or (N, T)."""
-
-    inputs: Tensor
-    target: Tensor
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def take(self, chosen: Tensor | slice) -> "Rows":
-        """The rows of these numbers."""
-        return Rows(self.inputs[chosen], self.target[chosen])
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Rows":
-        """On `device`, numbers as `dtype`; class indices stay integers."""
-        # converted first: not every device knows float64
-        target = self.target.to(dtype) if self.target.is_floating_point() else self.target
-        return Rows(self.inputs.to(dtype).to(device), target.to(device))
+HASHED = 1 << 12  # samples at once
+NOUNS = {Table: "rows", Array: "samples", Series: "windows", Tokens: "tokens"}
 
 
 @dataclass(frozen=True)
@@ -47,79 +46,247 @@ class Dataset:
 
     Attributes:
         parts: `train`, `val` and `test`.
-        fingerprint: SHA-256 of the table, to know the same data again.
+        fingerprint: SHA-256 of the data, to know the same again.
+        lowest: the least number of a regression's target.
+        shared: how many test rows are training rows as well.
+        notes: what was inferred or left out, for the user to know.
+        noun: what the samples are.
     """
 
     task: Task
-    input_names: tuple[str, ...]
     preprocess: Preprocess
     parts: Mapping[str, Rows]
     fingerprint: str
+    lowest: float = 0.0
+    shared: int = 0
+    notes: tuple[str, ...] = ()
+    noun: str = "rows"
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
-        return tuple(self.parts["train"].inputs.shape[1:])
+    def inputs(self) -> Inputs:
+        """What one sample is to the network."""
+        return inputs_of(self.preprocess)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The raw columns that the network learns from."""
+        return self.preprocess.inputs.names
 
 
-def make(table: Table, spec: Mapping[str, Any], fitting: tuple[TaskKind, ...] | None) -> Dataset:
-    """Part and scale `table` as the config's `data` says.
+def inputs_of(preprocess: Preprocess) -> Inputs:
+    """What a preprocessed sample is to the network."""
+    made = preprocess.inputs
+    return Inputs(made.shape, made.cardinalities, made.vocabulary)
+
+
+def make(
+    data: Samples,
+    spec: Mapping[str, Any],
+    fitting: tuple[TaskKind, ...] | None,
+    dtype: torch.dtype = torch.float32,
+) -> Dataset:
+    """Part and scale `data` as the config's `data` says.
 
     Args:
         spec: the filled `data` of a config.
         fitting: kinds of task that the config's loss is for, or None where it names no loss.
+        dtype: what the network computes in.
+
+    Raises: DataError or ConfigError where the data cannot be learnt so.
     """
-    task = tasks.infer(table, spec["task"], fitting)
-    target, parts = tasks.encode(table, task), divide(table, spec, task)
-    train = parts["train"]
-    if task.classes:
-        task = replace(task, counts=_counts(target[train], task))
-    preprocess = Preprocess(table.inputs.shape[1], len(table.target_names))
-    if spec["scaling"] == "standard":
-        preprocess.inputs.fit(table.inputs[train])
-    if spec["target_scaling"] == "standard" and not task.classes:
-        preprocess.target.fit(target[train])
-    rows = scaled(table, task, preprocess)
+    _check(data, spec)
+    data = whole(data, spec)
+    task = _task(data, spec, fitting)
+    chosen = divide(data, spec, task)
+    task = _counted(data, task, chosen["train"])
+    preprocess, notes = _fitted(data, spec, task, chosen["train"])
     return Dataset(
         task,
-        table.input_names,
         preprocess,
-        {part: rows.take(chosen) for part, chosen in parts.items()},
-        fingerprint(table),
+        rows(data, task, preprocess, chosen, dtype),
+        fingerprint(data),
+        _lowest(data),
+        _shared(data, task, preprocess.inputs.names, chosen),
+        (*data.notes, *notes),
+        NOUNS[type(data)],
     )
 
 
-def divide(table: Table, spec: Mapping[str, Any], task: Task) -> dict[str, Tensor]:
-    """The row numbers of `train`, `val` and `test`, as the config's `data` parts them."""
-    classes = tasks.encode(table, task) if task.classes else None
-    return split(len(table), Split(**spec["split"]), classes, task.classes)
+def whole(data: Samples, spec: Mapping[str, Any]) -> Samples:
+    """`data` without the samples that have no target."""
+    return complete(data, spec["missing_target"]) if isinstance(data, Table | Array) else data
 
 
-def scaled(table: Table, task: Task, preprocess: Preprocess) -> Rows:
-    """A table's rows in the units that a network was trained in."""
-    target = tasks.encode(table, task)
-    if not task.classes:
-        target = preprocess.target(target)
-    return Rows(preprocess.inputs(table.inputs), target)
+def rows(
+    data: Samples,
+    task: Task,
+    preprocess: Preprocess,
+    chosen: Mapping[str, Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Rows]:
+    """The samples of each part as a network that was trained under `preprocess` takes them."""
+    made, target = preprocess.inputs, preprocess.target
+    if isinstance(data, Series):
+        assert isinstance(made, SeriesInputs)
+        window = (data.lookback, data.horizon)
+        seen, goals = made(data.inputs), _per_channel(target, data)(data.goals)
+        seen, goals = seen.to(dtype), goals.to(dtype)
+        return {part: Windows(seen, goals, data.starts[those], *window)
+                for part, those in chosen.items()}  # fmt: skip
+    if isinstance(data, Tokens):
+        lengths = data.documents.diff()
+        begins = data.documents[:-1].repeat_interleave(lengths)
+        return {part: Contexts(data.ids, those, begins, data.context, PADDING)
+                for part, those in chosen.items()}  # fmt: skip
+    truth = tasks.encode(data, task)
+    truth = target(truth) if task.kind == "regression" else truth
+    truth = truth.to(dtype) if truth.is_floating_point() else truth
+    if isinstance(data, Array):
+        assert isinstance(made, ArrayInputs)
+        return {part: Pixels(data.inputs[those], truth[those], made, dtype)
+                for part, those in chosen.items()}  # fmt: skip
+    assert isinstance(made, TableInputs)
+    if isinstance(data.inputs, Spool):
+        return {part: Streamed(data, those, truth[those], made, dtype=dtype)
+                for part, those in chosen.items()}  # fmt: skip
+    return {part: Matrix(_prepared(data, made, those, dtype), truth[those])
+            for part, those in chosen.items()}  # fmt: skip
 
 
-def fingerprint(table: Table) -> str:
+def fingerprint(data: Samples) -> str:
     """SHA-256 of names and values."""
-    digest = hashlib.sha256(repr((table.input_names, table.target_names)).encode())
-    digest.update(table.inputs.contiguous().numpy().data)
-    if isinstance(table.target, list):
-        digest.update(repr(table.target).encode())
-    elif table.target is not None:
-        digest.update(table.target.contiguous().numpy().data)
+    digest = hashlib.sha256()
+    if isinstance(data, Tokens):
+        digest.update(repr((data.vocabulary, data.context)).encode())
+        values = [data.ids, data.documents]
+    elif isinstance(data, Series):
+        names = (data.input_names, data.channels, data.lookback, data.horizon)
+        digest.update(repr(names).encode())
+        values = [data.inputs, data.goals, data.starts]
+    else:
+        columns = data.columns if isinstance(data, Table) else ()
+        named = [(column.name, column.kind, column.words) for column in columns]
+        digest.update(repr((named, data.target_names)).encode())
+        everything = torch.arange(len(data))
+        on_disk = isinstance(data.inputs, Spool)
+        values = [*(blocks(data.inputs, everything) if on_disk else [data.inputs])]
+        values += [data.target] if isinstance(data.target, Tensor) else []
+        if isinstance(data.target, list):
+            digest.update(repr(data.target).encode())
+    for tensor in values:
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def _counts(classes: Tensor, task: Task) -> tuple[int, ...]:
-    counts = classes.bincount(minlength=len(task.classes)).tolist()
+def _check(data: Samples, spec: Mapping[str, Any]) -> None:
+    """Options that only a table can answer to."""
+    if isinstance(data, Table):
+        return
+    for key in ("columns", "ignore", "types"):
+        if spec[key]:
+            raise ConfigError(f"data.{key}: got columns; this data has none of its own")
+    if isinstance(data, Array) and spec["scaling"] in ("robust", "quantile"):
+        raise ConfigError(
+            f"data.scaling: got {spec['scaling']!r}; arrays are scaled by 'standard', 'minmax' or "
+            "'none'"
+        )
+
+
+def _task(data: Samples, spec: Mapping[str, Any], fitting: tuple[TaskKind, ...] | None) -> Task:
+    if isinstance(data, Tokens):
+        return Task("multiclass", data.target_names, data.vocabulary)
+    if isinstance(data, Series):
+        return Task("regression", data.target_names)
+    return tasks.infer(data, spec["task"], fitting)
+
+
+def _counted(data: Samples, task: Task, train: Tensor) -> Task:
+    """`task` with the training rows of each class."""
+    if isinstance(data, Tokens):
+        counts = data.ids[train].bincount(minlength=len(task.classes))
+        return replace(task, counts=tuple(counts.tolist()))
+    if isinstance(data, Series) or task.kind == "regression":
+        return task
+    truth = tasks.encode(data, task)[train]
+    if task.kind == "multilabel":
+        return replace(task, counts=tuple(truth.long().sum(0).tolist()))
+    counts = truth.bincount(minlength=len(task.classes)).tolist()
     if 0 in counts:
         missing = task.classes[counts.index(0)]
         raise DataError(
             f"data: no training row is of class {missing!r}; expected data.split.stratify=true "
             "or a larger data.split.train"
         )
-    return tuple(counts)
+    return replace(task, counts=tuple(counts))
+
+
+def _fitted(
+    data: Samples, spec: Mapping[str, Any], task: Task, train: Tensor
+) -> tuple[Preprocess, list[str]]:
+    """The preprocessing, fitted on training samples alone, and what is to be said of it."""
+    seed, notes = spec["split"]["seed"], []
+    if isinstance(data, Tokens):
+        return Preprocess(TokenInputs(data.vocabulary, data.context), Target(1)), notes
+    if isinstance(data, Series):
+        return _fitted_to_series(data, spec, train), notes
+    if isinstance(data, Array):
+        made: Any = ArrayInputs.fit(take(data.inputs, train), spec["scaling"])
+    else:
+        sampled = sample_rows(len(train), seed)
+        statistics = gather(blocks(data.inputs, train), data.columns, sampled)
+        excluded = keys(Split(**spec["split"]))
+        found, notes = features.choose(data.columns, statistics, spec, excluded)
+        made = TableInputs.fit(found, statistics, spec)
+    target = Target(len(data.target_names))
+    if task.kind == "regression":
+        assert isinstance(data.target, Tensor)
+        target.fit(data.target[train], spec["target_scaling"], spec["target_transform"])
+    return Preprocess(made, target), notes
+
+
+def _fitted_to_series(data: Series, spec: Mapping[str, Any], train: Tensor) -> Preprocess:
+    """Scaling by the steps that training windows cover."""
+    steps = slice(0, int(data.starts[train].max()) + data.lookback + data.horizon)
+    made = SeriesInputs.fit(
+        data.inputs[steps], data.input_names, data.lookback, spec["scaling"]
+    )
+    channels = Target(len(data.channels))
+    goals = data.goals[steps]
+    channels.fit(goals[~goals.isnan().any(1)], spec["target_scaling"], spec["target_transform"])
+    return Preprocess(made, channels.repeated(data.horizon))
+
+
+def _per_channel(target: Target, data: Series) -> Target:
+    return target.first(len(data.channels))
+
+
+def _prepared(table: Table, made: TableInputs, chosen: Tensor, dtype: torch.dtype) -> Tensor:
+    """The network's inputs for the rows `chosen`, made a block at a time."""
+    inputs = torch.empty(len(chosen), *made.shape, dtype=dtype)
+    for into, piece in zip(inputs.split(BLOCK), chosen.split(BLOCK), strict=True):
+        into.copy_(made(made.raw(replace(table, inputs=take(table.inputs, piece)))))
+    return inputs
+
+
+def _lowest(data: Samples) -> float:
+    target = data.goals if isinstance(data, Series) else getattr(data, "target", None)
+    return float(target.nan_to_num(0.0).min()) if isinstance(target, Tensor) else 0.0
+
+
+def _shared(data: Samples, task: Task, names: tuple[str, ...], chosen: Parts) -> int:
+    """How many test samples, with their target, are among the training samples.
+
+    Args:
+        names: the columns to compare rows by.
+    """
+    if isinstance(data, Series | Tokens):
+        return 0
+    truth = tasks.encode(data, task).view(len(data), -1)
+    places = [data.input_names.index(name) for name in names] if isinstance(data, Table) else []
+    found = []
+    for part in (PARTS[0], PARTS[2]):
+        pieces = chosen[part].split(HASHED)
+        samples = (take(data.inputs, piece) for piece in pieces)
+        values = duplicates.numbers(s[:, places] if places else s for s in samples)
+        found.append(values * 31 + duplicates.numbers(truth[piece] for piece in pieces))
+    return duplicates.shared(*found)

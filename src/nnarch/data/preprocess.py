@@ -1,50 +1,53 @@
-"""The scaling that a network is trained under, fitted once and kept with it.
+"""What stands before and behind a network, fitted once on training samples and kept with it.
 
-A module of buffers: it is saved with the weights and applied by evaluation and prediction, so
-that whoever uses a network never sees a scaled number. It is fitted on training rows alone;
-nothing of the other rows can reach the network through it. Its numbers are float64, since the
-difference of two large values (years, prices) is where float32 would lose them.
+Whoever uses a network gives samples in their own units and gets answers in theirs: what turns
+one into the other travels with the weights, as buffers and a `spec` of plain JSON. Nothing of
+the samples that a network is measured on can reach it this way.
 """
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
+from torch import nn
 
-class Standardize(nn.Module):
-    """(x - mean) / scale for each column; a column that is constant in training becomes 0."""
+from nnarch.data.arrayinputs import ArrayInputs
+from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
+from nnarch.data.tableinputs import TableInputs
+from nnarch.data.target import Target
 
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, columns: int):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(columns, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(columns, dtype=torch.float64))
-
-    def fit(self, rows: Tensor) -> None:
-        """Take mean and deviation (of the population) from `rows` (N, columns)."""
-        deviation, mean = torch.std_mean(rows.double(), dim=0, correction=0)
-        # A constant's deviation is rounding noise, which must not be blown up to size 1.
-        noise = 1e-12 * mean.abs()
-        self.mean, self.scale = mean, torch.where(deviation > noise, deviation, 1.0)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return (rows - self.mean) / self.scale
-
-    def inverse(self, rows: Tensor) -> Tensor:
-        return rows * self.scale + self.mean
+Inputs: TypeAlias = TableInputs | ArrayInputs | TokenInputs | SeriesInputs
+KINDS = {kind.kind: kind for kind in (TableInputs, ArrayInputs, TokenInputs, SeriesInputs)}
 
 
 class Preprocess(nn.Module):
-    """From a table's own units to the network's, and a regression's predictions back again.
+    """From a sample's own units to the network's, and a regression's predictions back again.
 
     It stays on the CPU and in float64, wherever a module that holds it is moved to.
     """
 
-    def __init__(self, inputs: int, targets: int):
+    def __init__(self, inputs: Inputs, target: Target):
         super().__init__()
-        self.inputs = Standardize(inputs)
-        self.target = Standardize(targets)
+        self.inputs, self.target = inputs, target
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Plain JSON; `from_spec` and `load_state_dict` make the same module again."""
+        return {"inputs": self.inputs.spec, "target": self.target.spec}
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "Preprocess":
+        """One with the buffers still to be loaded.
+
+        A spec comes from a file that anyone may have written: what is made of it takes no more
+        memory than the spec itself and some 100 MB at most.
+
+        Raises: ValueError for what is no spec.
+        """
+        try:
+            inputs, target = dict(spec["inputs"]), spec["target"]
+            return cls(KINDS[inputs["kind"]].from_spec(inputs), Target.from_spec(target))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no preprocessing can be made of this: {error!r}") from error
 
     def _apply(self, fn: object, recurse: bool = True) -> "Preprocess":
         return self

@@ -6,7 +6,7 @@ units (scikit-learn would scale those of `diabetes`), since scaling is fitted on
 
 from typing import TYPE_CHECKING, Literal
 
-from nnarch.data.table import Table
+from nnarch.data.table import Table, numeric
 from nnarch.lazy import LazyModule
 from nnarch.registry import sources
 
@@ -38,10 +38,10 @@ def sklearn(*, dataset: Dataset) -> Table:
     options = {"scaled": False} if dataset == "diabetes" else {}
     bunch = getattr(datasets, f"load_{dataset}")(**options)
     inputs = torch.from_numpy(bunch.data).to(torch.float64).contiguous()
-    names = tuple(map(str, bunch.feature_names))
+    features = numeric(map(str, bunch.feature_names))
     if dataset in CLASSES:
         labels = [str(bunch.target_names[index]) for index in bunch.target]
-        return Table(inputs, names, labels, (CLASSES[dataset],))
+        return Table(inputs, features, labels, (CLASSES[dataset],))
     target = torch.from_numpy(bunch.target).to(torch.float64).reshape(len(inputs), -1).contiguous()
-    columns = tuple(bunch.target_names) if dataset == "linnerud" else ("progression",)
-    return Table(inputs, names, target, columns)
+    names = tuple(bunch.target_names) if dataset == "linnerud" else ("progression",)
+    return Table(inputs, features, target, names)

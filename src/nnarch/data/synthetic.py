@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from nnarch.data.table import Table
+from nnarch.data.table import Table, numeric
 from nnarch.errors import ConfigError, MachineError
 from nnarch.lazy import LazyModule
 from nnarch.options import LARGEST, WHOLE, Count, Natural, NonNegative
@@ -74,7 +74,7 @@ def synthetic(
     words = [str(label) for label in range(draw.classes)]
     return Table(
         inputs,
-        tuple(f"x{place}" for place in range(1, features + 1)),
+        numeric(f"x{place}" for place in range(1, features + 1)),
         target.unsqueeze(1)
         if target.is_floating_point()
         else [words[label] for label in target.tolist()],

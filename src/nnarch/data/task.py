@@ -1,9 +1,8 @@
-"""What is to be learnt from a table: numbers, one of two classes, or one of several."""
+"""What is to be learnt: numbers, one of two classes, one of several, or which labels apply."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from nnarch.data.table import Table
 from nnarch.errors import DataError
 from nnarch.lazy import LazyModule
 
@@ -12,11 +11,22 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-TaskKind = Literal["regression", "binary", "multiclass"]
+TaskKind = Literal["regression", "binary", "multiclass", "multilabel"]
 REGRESSION: tuple[TaskKind, ...] = ("regression",)
 BINARY: tuple[TaskKind, ...] = ("binary",)
 CLASSIFICATION: tuple[TaskKind, ...] = ("binary", "multiclass")
+LABELLING: tuple[TaskKind, ...] = ("binary", "multiclass", "multilabel")
 MOST_CLASSES = 20  # a target of whole numbers with more distinct values is a quantity
+
+
+class Targeted(Protocol):
+    """Samples that know what is to be predicted from them, as a table's rows do."""
+
+    @property
+    def target(self) -> "torch.Tensor | list[str] | None": ...
+    @property
+    def target_names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -24,9 +34,9 @@ class Task:
     """What a network has to predict for a row.
 
     Attributes:
-        targets: names of the target columns.
-        classes: the labels in the user's own words, by index; empty for regression.
-        counts: training rows of each class; empty for regression.
+        targets: names of the target columns; of a multilabel task, the labels.
+        classes: the labels in the user's own words, by index; empty for several targets at once.
+        counts: training rows of each class, or with each label; empty for regression.
     """
 
     kind: TaskKind
@@ -35,13 +45,15 @@ class Task:
     counts: tuple[int, ...] = ()
 
     def __str__(self) -> str:
+        if self.kind == "multilabel":
+            return f"multilabel classification: {len(self.targets)}: {_shown(self.targets)}"
         if not self.classes:
-            return f"regression of {', '.join(self.targets)}"
+            return f"regression of {_shown(self.targets)}"
         into = f"{len(self.classes)}: {_shown(self.classes)}"
         return f"{self.kind} classification of {self.targets[0]} into {into}"
 
 
-def infer(table: Table, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Task:
+def infer(table: Targeted, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Task:
     """The task that the target, the config's word and its loss make together.
 
     Args:
@@ -50,8 +62,10 @@ def infer(table: Table, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Ta
 
     Raises: DataError where the target cannot be learnt so.
     """
-    name = ", ".join(table.target_names)
+    name = _shown(table.target_names)
     numeric = not isinstance(table.target, list)
+    if wanted == "multilabel" or (wanted == "auto" and _are_labels(table, fitting)):
+        return _multilabel(table)
     if wanted == "auto" and fitting == REGRESSION and numeric:
         wanted = "regression"
     if wanted == "regression" or (wanted == "auto" and _is_quantity(table, fitting)):
@@ -75,7 +89,27 @@ def infer(table: Table, wanted: str, fitting: tuple[TaskKind, ...] | None) -> Ta
     return Task("binary" if two else "multiclass", table.target_names, classes)
 
 
-def _is_quantity(table: Table, fitting: tuple[TaskKind, ...] | None) -> bool:
+def _are_labels(table: Targeted, fitting: tuple[TaskKind, ...] | None) -> bool:
+    """Whether several targets, of which nobody said what they are, all say yes or no."""
+    several = len(table.target_names) > 1 and not isinstance(table.target, list)
+    wanted = fitting is None or ("multilabel" in fitting and "regression" not in fitting)
+    return several and wanted and table.target is not None and _yes_or_no(table.target)
+
+
+def _yes_or_no(target: "torch.Tensor") -> bool:
+    return bool(((target == 0) | (target == 1)).all())
+
+
+def _multilabel(table: Targeted) -> Task:
+    if isinstance(table.target, list) or table.target is None or not _yes_or_no(table.target):
+        raise DataError(
+            f"data: a multilabel task expects targets of 0 and 1; {_shown(table.target_names)} "
+            "hold something else"
+        )
+    return Task("multilabel", table.target_names)
+
+
+def _is_quantity(table: Targeted, fitting: tuple[TaskKind, ...] | None) -> bool:
     """Whether a target whose task nobody named is a number rather than a class."""
     if isinstance(table.target, list) or table.target is None:
         return False
@@ -86,7 +120,7 @@ def _is_quantity(table: Table, fitting: tuple[TaskKind, ...] | None) -> bool:
     return len(table.target.unique()) > min(MOST_CLASSES, len(table) // 2)
 
 
-def labels(table: Table) -> list[str]:
+def labels(table: Targeted) -> list[str]:
     """The target as class labels: whole numbers without a decimal point."""
     assert table.target is not None
     if isinstance(table.target, list):
@@ -97,7 +131,7 @@ def labels(table: Table) -> list[str]:
     ]
 
 
-def encode(table: Table, task: Task) -> "torch.Tensor":
+def encode(table: Targeted, task: Task) -> "torch.Tensor":
     """The target as training wants it: (N,) int64 class indices, or (N, T) float64.
 
     Raises: DataError where a label is none of the task's classes.

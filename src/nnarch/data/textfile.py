@@ -1,309 +1,254 @@
-"""A text file of rows, read into a table, or refused with the line that is at fault.
+"""A text file with a row a line: how it is written, and what its columns are called.
 
-A file is read by one of two readers. polars is fast, but fills a short row in silence and cannot
-say in which line a fault is. So its answer is taken only where nothing at all is amiss; otherwise
-the csv module reads the file again, slowly and exactly. Either it names the line and the column,
-or it finds that all is well (spaces after numbers, empty lines at the end) and gives the rows
-itself: what it accepts is the definition of what a file may be.
+What is no such file is refused here, with what it is instead; its rows are read by `textrows`.
 """
 
-import os
-import re
-import stat
-from array import array
-from collections.abc import Iterator, Sequence
+import gzip
+import io
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from csv import Error, reader
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import IO, Literal
 
-from nnarch.data.cells import (
-    LARGEST,
-    MOST_NAMES,
-    REPAIR,
-    Decimal,
-    Faults,
-    are_labels,
-    number_in,
-)
-from nnarch.data.table import Table
+from nnarch.data import dialect, paths, textrows
+from nnarch.data.cells import MISSING, MOST_NAMES, Decimal, number_in
+from nnarch.data.dialect import NAMES, Dialect, Separator
+from nnarch.data.frame import Frame
+from nnarch.data.table import ColumnKind
 from nnarch.errors import ConfigError, DataError
-from nnarch.lazy import LazyModule
 from nnarch.registry import suggestion
 
-if TYPE_CHECKING:
-    import polars as pl
-    import torch
-else:
-    pl = LazyModule("polars")
-    torch = LazyModule("torch")
+Header = Literal["auto"] | bool
 
-Separator = Literal[",", ";", "|", "tab", "space"]
-Target: TypeAlias = "torch.Tensor | list[str] | None"
-
-CHARACTERS = {"tab": "\t", "space": " "}
-LONE_CR = re.compile(rb"\r(?!\n)")
+BLOCK = 1 << 26  # bytes that are read at once
+SAMPLE = 1 << 18  # bytes that are looked at to see how a file is written
+GZIP = b"\x1f\x8b"
 OTHER_FORMATS = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
-    b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"PAR1": "Parquet",
 }
 
 
-def open_text(path: str, separator: Separator, decimal: Decimal) -> "TextFile":
+def open_text(
+    path: str,
+    separator: Separator = "auto",
+    decimal: Decimal = ".",
+    header: Header = "auto",
+    missing: Collection[str] = MISSING,
+    size: int = BLOCK,
+) -> "TextFile":
+    """The file, with how it is written found where that is `auto`.
+
+    Args:
+        missing: words that mean nothing among numbers, in lower case.
+        size: about how many bytes are read at once.
+
+    Raises: DataError where it is not there, not text, or has no columns with names of their own.
+    """
     if separator == decimal:
         raise ConfigError("data.decimal: got ',', the separator; expected another separator then")
-    here = os.getcwd()
-    path = path.removeprefix(os.path.join(here, ""))  # as its user would write it
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise DataError(f"{path}: is {kind}; expected a text file with a header and rows")
-        plain, quotes = _check_text(path, decimal)
-    except FileNotFoundError:
-        start = "" if os.path.isabs(path) else f" (the working directory is {here})"
-        raise DataError(f"{path}: no such file{start}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # a zero byte in the path
-        raise DataError(f"{path!r}: cannot be read: {error}") from None
-    file = TextFile(path, CHARACTERS.get(separator, separator), decimal, plain, quotes)
-    file.check_header()
+    paths.check(path, "a text file with a header and rows")
+    file = TextFile(path, decimal, missing, size, header)
+    with file.open() as stream:
+        start = stream.read(SAMPLE) + stream.readline()
+    file.check_utf8(start)
+    lines = tuple(io.StringIO(start.decode("utf-8-sig"), newline=""))
+    found = dialect.find(lines, separator, decimal, header)
+    file = replace(file, lines=lines, dialect=found)
+    file.check_names()
     return file
-
-
-def _check_text(path: str, decimal: Decimal) -> tuple[bool, int]:
-    """Refuse what is not UTF-8; return whether the file is `plain`, and the number of quotes."""
-    start, plain, quotes = 0, True, 0
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 18) + file.readline():
-            if not chunk.isascii():
-                _check_utf8(path, chunk, start)
-            if start == 0:
-                plain = not chunk.startswith((b"x^", b"x\x01"))  # polars would decompress these
-            if b"\r" in chunk and LONE_CR.search(chunk):
-                plain = False
-            if decimal == "," and b"." in chunk:  # polars takes both then
-                plain = False
-            if b'"' in chunk:
-                quotes += chunk.count(b'"')
-            start += len(chunk)
-    return plain and quotes % 2 == 0, quotes
-
-
-def _check_utf8(path: str, chunk: bytes, start: int) -> None:
-    try:
-        chunk.decode()
-    except UnicodeDecodeError as error:
-        known = [what for magic, what in OTHER_FORMATS.items() if chunk.startswith(magic)]
-        looks = f" (it looks like {known[0]})" if start == 0 and known else ""
-        offset = start + error.start
-        with open(path, "rb") as file:
-            line = file.read(offset).count(b"\n") + 1
-        raise DataError(
-            f"{path}: line {line}: byte {offset} is not UTF-8{looks}; save it as CSV in UTF-8"
-        ) from None
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of text.
-
-    Attributes:
-        plain: nothing in it, but quotes astray, would be read in another way by polars.
-        quotes: how many there are.
-    """
+    """A file of text, perhaps compressed, and how it is written; `lines` are the first ones."""
 
     path: str
-    separator: str
     decimal: Decimal
-    plain: bool
-    quotes: int
+    missing: Collection[str]
+    size: int
+    asked: Header
+    lines: Sequence[str] = ()
+    dialect: Dialect = Dialect(",", True)
+
+    @property
+    def place(self) -> str:
+        """What the place of a row is called."""
+        return "line"
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What columns are known to be; of text, nothing."""
+        return {}
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Why columns cannot be used; of text, only their cells can tell."""
+        return {}
+
+    @property
+    def name(self) -> str:
+        return paths.shown(self.path)
 
     def fault(self, what: str) -> DataError:
-        return DataError(f"{self.path}: {what}")
+        return DataError(f"{self.name}: {what}")
 
-    def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Every row's cells, with the number of the line in which it begins."""
-        line, empty = 1, 0
-        with open(self.path, encoding="utf-8-sig", newline="") as text:
-            rows = reader(text, delimiter=self.separator, strict=True)
-            try:
-                for row in rows:
-                    if len(row) < 2 and not "".join(row).strip():
-                        empty = empty or line
-                    elif empty:
-                        raise self.fault(f"line {empty} is empty; expected the header or a row")
-                    else:
-                        yield line, row
-                    line = rows.line_num + 1
-            except Error as error:
-                raise self.fault(
-                    f"line {line}: broken quotes ({error}); "
-                    'expected each quote to be closed, and to be "" within quotes'
-                ) from None
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Its bytes, decompressed."""
+        try:
+            with open(self.path, "rb") as file:
+                packed = file.read(2) == GZIP
+                file.seek(0)
+                yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise self.fault(f"cannot be decompressed, it is damaged: {error}") from None
+        except OSError as error:
+            raise self.fault(f"cannot be read: {error.strerror}") from None
+
+    # Its columns
 
     @cached_property
-    def raw_header(self) -> list[str]:
-        return next((row for _, row in self.records()), [])
+    def _first(self) -> tuple[list[str], int]:
+        """The cells of the first row, and the line in which it ends."""
+        with self.open() as stream, closing(self.records(stream)) as records:
+            return next(((row, end) for _, row, end in records), ([], 0))
+
+    @property
+    def header_lines(self) -> int:
+        """How many lines the header takes."""
+        return self._first[1] if self.dialect.header else 0
 
     @cached_property
-    def header(self) -> list[str]:
+    def names(self) -> list[str]:
         """The columns' names, without breaks of line and needless spaces."""
-        return [" ".join(name.split()) for name in self.raw_header]
+        cells = self._first[0] if self.dialect.header else [""] * len(self._first[0])
+        names = [" ".join(cell.split()) for cell in cells]
+        return [name or f"column_{place}" for place, name in enumerate(names, 1)]
 
-    @cached_property
-    def places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.header)}
+    @property
+    def notes(self) -> list[str]:
+        """What was inferred of how the file is written."""
+        if not self.dialect.header:
+            last = f" to column_{len(self.names)}" if len(self.names) > 1 else ""
+            return [*self.dialect.notes, f"no header: columns are column_1{last}"]
+        return [*self.dialect.notes] + [
+            f"column {place} has no name: it is called column_{place}"
+            for place, cell in enumerate(self._first[0], 1)
+            if not cell.split()
+        ]
 
-    def check_header(self) -> None:
-        if not self.header:
+    def check_names(self) -> None:
+        """Refuse what has no columns, or two of one name."""
+        if not self.names:
             raise self.fault("is empty; expected a header and rows")
         firsts: dict[str, int] = {}
-        for place, name in enumerate(self.header, 1):
+        for place, name in enumerate(self.names, 1):
             first = firsts.setdefault(name, place)
             if first < place:
                 raise self.fault(
                     f"line 1: columns {first} and {place} have the same name, {name!r}; "
-                    f"expected each to have its own{self.headless()}"
+                    f"expected each to have its own{self._headless()}"
                 )
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a file without these columns, and say what its first line is then."""
-        missing = [name for name in names if name not in self.places]
+        missing = [name for name in names if name not in self.names]
         if not missing:
             return
-        known = self.header
+        known = self.names
         if len(known) > MOST_NAMES:
             known = get_close_matches(missing[0], known, MOST_NAMES, cutoff=0)
-            known.append(f"... ({len(self.header)} columns)")
-        advice = suggestion(missing[0], known) + self.headless()
-        others = [character for character in ";,\t| " if character in self.raw_header[0]]
-        if len(self.header) == 1 and others:
-            word = {"\t": "tab", " ": "space"}.get(others[0], others[0])
-            advice = f"the only one is {self.raw_header[0]!r}; try data.separator: {word!r}"
+            known.append(f"... ({len(self.names)} columns)")
+        advice = suggestion(missing[0], known) + self._headless()
+        first = self._first[0][0]
+        others = [character for character in ";,\t| " if character in first]
+        if len(self.names) == 1 and others:
+            word = NAMES.get(others[0], others[0])
+            advice = f"the only one is {first!r}; try data.separator: {word!r}"
         raise self.fault(f"no column {', '.join(map(repr, missing))}; {advice}")
 
-    def headless(self) -> str:
-        numbers = sum(number_in(name, self.decimal) is not None for name in self.header)
-        if 2 * numbers <= len(self.header):
+    def _headless(self) -> str:
+        if self.asked is False:
             return ""
-        return "; the first line must name the columns, is it missing?"
+        if not self.dialect.header:
+            return "; no header was found, data.header: true takes the first line as one"
+        numbers = sum(number_in(name, self.decimal) is not None for name in self.names)
+        if 2 * numbers <= len(self.names):
+            return ""
+        return "; the first line must name the columns, is it missing? then data.header: false"
 
-    def table(
-        self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None = None
-    ) -> Table:
-        """All rows, of the columns that are wanted."""
-        return self._read_fast(inputs, targets, labels) or self._read_exactly(
-            inputs, targets, labels
+    # Its rows
+
+    def rows(self, strings: Collection[str] | None = None) -> Iterator[Frame]:
+        """All cells, as `textrows.rows` reads them."""
+        return textrows.rows(self, strings)
+
+    def records(
+        self, stream: IO[bytes], offset: int = 0, line: int = 1
+    ) -> Iterator[tuple[int, list[str], int]]:
+        """Each row's first line, cells and last line, as the csv module reads them.
+
+        Raises: DataError where quotes are broken or a line is empty.
+        """
+        stream.seek(offset)
+        text = io.TextIOWrapper(stream, "utf-8" if offset else "utf-8-sig", newline="")
+        spaces = self.dialect.separator == " "
+        rows = reader(
+            (one.strip(" \r\n") + "\n" for one in text) if spaces else text,
+            delimiter=self.dialect.separator,
+            skipinitialspace=spaces,
+            strict=True,
         )
-
-    def _read_fast(
-        self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None
-    ) -> Table | None:
-        """The table as polars reads it, or None unless that is beyond doubt."""
-        frame = self._frame(inputs) if self.plain else None
-        if frame is None:
-            return None
-        values = _tensor(frame.select(inputs))
-        target = _fast_target(frame.select(targets), self.decimal, labels) if targets else None
-        if not _usable(values) or (targets and target is None):
-            return None
-        return Table(values, tuple(inputs), target, tuple(targets))
-
-    def _frame(self, inputs: Sequence[str]) -> "pl.DataFrame | None":
-        """Every column, since polars checks a row's length only where it needs all its cells."""
-        wanted = set(inputs)
-        kinds = [pl.Float64 if name in wanted else pl.String for name in self.header]
+        before, empty = line - 1, 0
         try:
-            frame = pl.read_csv(
-                os.path.abspath(self.path),
-                schema=dict(zip(self.raw_header, kinds, strict=True)),
-                separator=self.separator,
-                decimal_comma=self.decimal == ",",
-                glob=False,
-            )
-        except (Exception, pl.exceptions.PanicException):  # the exact reader says what is wrong
-            return None
-        frame.columns = self.header
-        short = frame.is_empty() or frame.to_series(-1).null_count()  # what is not there is null
-        if short or (self.quotes and len(frame) not in self._possible_rows()):
-            return None  # a quote astray can join two rows
-        return frame
+            for row in rows:
+                if len(row) < 2 and not "".join(row).strip():
+                    empty = empty or line
+                elif empty:
+                    raise self.fault(f"line {empty} is empty; expected the header or a row")
+                else:
+                    yield line, row, before + rows.line_num
+                line = before + rows.line_num + 1
+        except Error as error:
+            raise self.fault(
+                f"line {line}: broken quotes ({error}); "
+                'expected each quote to be closed, and to be "" within quotes'
+            ) from None
+        except UnicodeDecodeError:
+            raise self._not_utf8() from None
+        finally:
+            text.detach()
 
-    def _possible_rows(self) -> tuple[int, int]:
-        """How many rows there are if each is a line, with and without a break after the last."""
-        with open(self.path, "rb") as file:
-            breaks = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 18), b""))
-        return breaks - 1, breaks
+    # UTF-8
 
-    def _read_exactly(
-        self, inputs: Sequence[str], targets: Sequence[str], labels: bool | None
-    ) -> Table:
-        """The table as the csv module reads it, or an error that says what is wrong and where."""
-        features = [(name, self.places[name]) for name in inputs]
-        places = [self.places[name] for name in targets]
-        faults = Faults(self.decimal, targets)
-        numbers, lines, words = array("d"), array("q"), []
-        for line, row in islice(self.records(), 1, None):
-            if len(row) != len(self.header):
-                raise self.fault(
-                    f"line {line}: got {len(row)} cell{'s' * (len(row) > 1)}; expected "
-                    f"{len(self.header)} as in the header, with quotes around a cell that holds "
-                    "the separator"
-                )
-            numbers.extend([faults.number(line, name, row[place]) for name, place in features])
-            words.append([row[place].strip() for place in places])
-            lines.append(line)
-        if not lines:
-            raise self.fault("has a header, but no rows; expected some")
-        target = _exact_target(words, lines, faults, labels) if targets else None
-        if faults.found:
-            raise self.fault(faults.first())
-        values = torch.frombuffer(numbers, dtype=torch.float64).view(len(lines), len(inputs))
-        return Table(values, tuple(inputs), target, tuple(targets))
+    def check_utf8(self, data: bytes) -> None:
+        """Refuse bytes that are not UTF-8, with their place in the file."""
+        if not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                raise self._not_utf8() from None
 
-
-def _tensor(frame: "pl.DataFrame") -> "torch.Tensor":
-    """(rows, columns) float64, NaN where a cell is null."""
-    return torch.from_numpy(frame.to_numpy(order="c", writable=True))
-
-
-def _usable(values: "torch.Tensor") -> bool:
-    least, most = values.aminmax()  # both are NaN if one of the values is
-    return bool(least >= -LARGEST and most <= LARGEST)
-
-
-def _fast_target(frame: "pl.DataFrame", decimal: Decimal, labels: bool | None) -> Target:
-    """Clean numbers or clean labels, or None."""
-    if not labels:
-        numbers = _tensor(frame.cast(pl.Float64, strict=False))
-        if _usable(numbers):
-            return numbers
-    words = frame.to_series().to_list()
-    labels_of = {word: (word or "").strip() for word in set(words)}
-    distinct = labels_of.values()
-    if frame.width > 1 or not all(distinct) or not are_labels(distinct, decimal, labels):
-        return None
-    return [labels_of[word] for word in words]
-
-
-def _exact_target(
-    rows: list[list[str]], lines: Sequence[int], faults: Faults, labels: bool | None
-) -> Target:
-    words = [row[0] for row in rows]
-    if len(faults.targets) == 1 and are_labels(words, faults.decimal, labels):
-        for line, word in zip(lines, words, strict=True):
-            if not word:
-                faults.add(line, faults.targets[0], word, f"a label: {REPAIR}")
-        return words
-    values = [
-        [faults.number(line, name, word) for name, word in zip(faults.targets, row, strict=True)]
-        for line, row in zip(lines, rows, strict=True)
-    ]
-    return torch.tensor(values, dtype=torch.float64)
+    def _not_utf8(self) -> DataError:
+        offset, line = 0, 1
+        with self.open() as stream:
+            while chunk := stream.read(SAMPLE) + stream.readline():
+                try:
+                    chunk.decode()
+                except UnicodeDecodeError as error:
+                    known = [what for magic, what in OTHER_FORMATS.items() if chunk.startswith(magic)]
+                    looks = f" (it looks like {known[0]})" if not offset and known else ""
+                    line += chunk.count(b"\n", 0, error.start)
+                    return self.fault(
+                        f"line {line}: byte {offset + error.start} is not UTF-8{looks}; "
+                        "save it as CSV in UTF-8"
+                    )
+                offset, line = offset + len(chunk), line + chunk.count(b"\n")
+        raise AssertionError("bytes that were not UTF-8 are")

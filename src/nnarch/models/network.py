@@ -7,6 +7,7 @@ them.
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError, cause
+from nnarch.models.embedding import embedded, embedding
 from nnarch.models.layers import Layer, Layers
 from nnarch.registry import activations, initializations, models
 
@@ -30,36 +33,39 @@ class Size:
     flops: int
 
 
-def make(spec: Mapping[str, Any], shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:
+def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn.Module:
     """The network that a filled `model` describes, its weights begun from `seed`.
 
     Args:
-        shape: of one sample, without the batch.
+        inputs: what one sample is; codes in it are embedded first.
         outputs: how many numbers to predict for it.
     """
     torch.manual_seed(seed)
-    described = models.build(spec, shape, outputs)
-    if not isinstance(described, Layers):
-        return described
-    network = build(explicit(described.items, shape, outputs))
-    initialize(network, described.initialization)
-    return network
+    described = models.build(spec, embedded(inputs), outputs)
+    if isinstance(described, Layers):
+        network: nn.Module = build(explicit(described.items, embedded(inputs), outputs))
+        initialize(network, described.initialization)
+    else:
+        network = described
+    before = embedding(inputs)
+    return network if before is None else nn.Sequential(OrderedDict(embed=before, body=network))
 
 
-def size(spec: Mapping[str, Any], shape: tuple[int, ...], outputs: int) -> Size:
+def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     """What `make` would make, counted on the meta device: nothing is allocated."""
     with torch.device("meta"):
-        described = models.build(spec, shape, outputs)
+        described = models.build(spec, embedded(inputs), outputs)
         if isinstance(described, Layers):
-            network = build(explicit(described.items, shape, outputs))
+            network: nn.Module = build(explicit(described.items, embedded(inputs), outputs))
             flops = sum(
                 2 * layer.in_features * layer.out_features
                 for layer in network.modules()
                 if isinstance(layer, nn.Linear)
             )
         else:
-            network, flops = described, _counted(described, shape)
-    return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
+            network, flops = described, _counted(described, embedded(inputs))
+        modules = [network, *filter(None, [embedding(inputs)])]
+    return Size(sum(p.numel() for module in modules for p in module.parameters()), flops)
 
 
 def _counted(network: nn.Module, shape: tuple[int, ...]) -> int:

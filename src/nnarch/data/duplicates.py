@@ -1,0 +1,33 @@
+"""Rows that stand in two parts at once, which make a test too easy.
+
+Rows are compared by a number of 64 bits each: the bits of every value, folded so that round
+numbers differ in their low bits too, and summed with odd weights of chance. Equal rows have equal
+numbers; unequal ones share theirs about as seldom as two random numbers do.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+SEED = 20_161_217  # any
+
+
+def numbers(blocks: Iterable[Tensor]) -> Tensor:
+    """(N,) int64, a number for each row of the blocks (n, ...) of float64, float32 or bytes."""
+    return torch.cat([_of_block(block.flatten(1)) for block in blocks])
+
+
+def shared(first: Tensor, second: Tensor) -> int:
+    """How many rows of the second stand in the first as well."""
+    return int(torch.isin(second, first).sum())
+
+
+def _of_block(rows: Tensor) -> Tensor:
+    if rows.is_floating_point():
+        rows = (rows.double() + 0.0).contiguous().view(torch.int64)  # -0.0 is 0.0
+    rows = rows.long()
+    weights = torch.randint(
+        -(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(SEED)
+    )
+    return ((rows ^ (rows >> 32)) * (weights * 2 + 1)).sum(1)

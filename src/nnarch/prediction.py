@@ -1,0 +1,142 @@
+"""Predictions for new data: a file in, frames of predictions out, in the user's words and units.
+
+Rows of a table are read, answered and given back a chunk at a time, so that a file larger than
+memory passes. A frame is columns by name: the target's own name holds the answer, `p_` and a
+class's name its probability.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnarch.data import images, newdata, text
+from nnarch.data.array import Array
+from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
+from nnarch.data.series import Series
+from nnarch.data.table import Column, Table
+from nnarch.data.tableinputs import TableInputs
+from nnarch.errors import DataError, UsageError
+from nnarch.predictor import Predictor
+from nnarch.registry import suggestion
+
+Frame = dict[str, Any]  # a list or a numpy array for each column, all of one length
+CHUNK = 1 << 13  # samples at once
+
+
+def frames(
+    predictor: Predictor, spec: dict[str, Any], path: Path, keep: Sequence[str] = ()
+) -> Iterator[Frame]:
+    """What the network says of the samples in a file, a chunk at a time.
+
+    Args:
+        spec: the `data` of the config that the network was trained by.
+        keep: columns of the file to be given back beside the answers.
+
+    Raises: DataError where the file is not what the network takes.
+    """
+    made, task = predictor.preprocess.inputs, predictor.task
+    if keep and not isinstance(made, TableInputs):
+        raise UsageError("--keep: only a table has columns to keep")
+    if isinstance(made, TableInputs):
+        for table in newdata.chunks(str(path), spec, made, task):
+            for rows in torch.arange(len(table)).split(CHUNK):
+                part = Table(table.inputs[rows], table.columns, None, ())
+                yield kept(part, keep, predictor) | answers(predictor, predictor(made.raw(part)))
+        return
+    if isinstance(made, TokenInputs):
+        yield from _next_tokens(predictor, spec, path)
+        return
+    if spec["source"] == "images" and path.suffix.lower() not in newdata.ARRAYS:
+        data, names = images.read(str(path), size=spec["size"], channels=spec["channels"])
+    else:
+        data, names = newdata.read(str(path), spec, predictor.preprocess, task, False), None
+    if isinstance(data, Series):
+        assert isinstance(made, SeriesInputs)
+        yield _steps(predictor, data)
+        return
+    assert isinstance(data, Array)
+    _check_shape(predictor, data, path)
+    for places in torch.arange(len(data)).split(CHUNK):
+        named = {"file": [names[place] for place in places.tolist()]} if names else {}
+        yield named | answers(predictor, predictor(data.inputs[places]))
+
+
+def answers(predictor: Predictor, made: Tensor) -> Frame:
+    """What a network made of some samples, (N, T) numbers or (N, K) probabilities, by name."""
+    task = predictor.task
+    if task.kind == "regression":
+        numbers = _rounded(predictor, made)
+        return {name: numbers[:, place].numpy() for place, name in enumerate(task.targets)}
+    names = task.classes or task.targets
+    chances = {f"p_{name}": made[:, place].numpy() for place, name in enumerate(names)}
+    if task.kind == "multilabel":
+        yes = (made > 0.5).long()
+        return {n: yes[:, i].numpy() for i, n in enumerate(task.targets)} | chances
+    labels = [task.classes[place] for place in made.argmax(1).tolist()]
+    return {task.targets[0]: labels} | chances
+
+
+def kept(table: Table, names: Sequence[str], predictor: Predictor) -> Frame:
+    """Columns of the file as they were."""
+    held: Frame = {}
+    for name in names:
+        if name not in table.input_names:
+            known = suggestion(name, list(table.input_names))
+            raise DataError(f"--keep: the file has no column {name!r}; {known}")
+        place = table.input_names.index(name)
+        held[name] = _cells(table.columns[place], table.inputs[:, place])
+    return held
+
+
+def _cells(column: Column, values: Tensor) -> Any:
+    if column.fault:
+        raise DataError(column.fault)
+    if column.words:
+        return [None if code != code else column.words[int(code)] for code in values.tolist()]
+    filled = values[~values.isnan()]
+    if column.kind == "boolean" or bool((filled == filled.round()).all()):
+        return [None if value != value else int(value) for value in values.tolist()]
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _rounded(predictor: Predictor, made: Tensor) -> Tensor:
+    """As many digits as the network computes with."""
+    weight = next(predictor.network.parameters())
+    return made if weight.dtype == torch.float64 else made.float()
+
+
+def _steps(predictor: Predictor, series: Series) -> Frame:
+    """The steps after the end of a series: a row a step, a column a channel."""
+    last = series.inputs[-series.lookback :].unsqueeze(0)
+    channels = len(series.channels)
+    ahead = _rounded(predictor, predictor(last)).view(-1, channels)
+    named = {name: ahead[:, place].numpy() for place, name in enumerate(series.channels)}
+    return {"step": list(range(1, len(ahead) + 1))} | named
+
+
+def _next_tokens(predictor: Predictor, spec: dict[str, Any], path: Path) -> Iterator[Frame]:
+    """For each line of a file the likeliest token after it, with its probability."""
+    made = predictor.preprocess.inputs
+    assert isinstance(made, TokenInputs)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    for start in range(0, len(lines), CHUNK):
+        some = lines[start : start + CHUNK]
+        seen = text.encode(some, predictor.task.classes, spec["tokens"], made.shape[0])
+        chances, best = predictor(seen).max(1)
+        words = [predictor.task.classes[place] for place in best.tolist()]
+        yield {"text": some, predictor.task.targets[0]: words, "probability": chances.numpy()}
+
+
+def _check_shape(predictor: Predictor, data: Array, path: Path) -> None:
+    expected = predictor.preprocess.inputs.shape
+    if tuple(data.inputs.shape[1:]) != tuple(expected):
+        raise DataError(
+            f"{path}: holds samples of shape {tuple(data.inputs.shape[1:])}; the network expects "
+            f"{tuple(expected)}"
+        )
