@@ -212,6 +212,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     assert "is a pipe or a device" in fault(lambda: read(tmp_path / "pipe"))
     assert "no such file" in fault(lambda: read(tmp_path / "none"))
+    assert "no such file" in fault(lambda: idx(path=str(tmp_path / "none")))
 
 
 def test_values_that_no_network_takes_are_named(tmp_path: Path):

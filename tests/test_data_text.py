@@ -228,11 +228,14 @@ def test_options_that_do_not_go_together(tmp_path: Path):
     assert line.startswith("data.column: given without data.target")
     line = fault(lambda: text(path=path, tokens="bytes", vocabulary=9), ConfigError)
     assert line.startswith("data.vocabulary: got 9; expected none")
+    for key, value in (("tokens", "bytes"), ("context", 9), ("documents", "file")):
+        options: dict[str, Any] = {key: value}
+        line = fault(lambda options=options: text(path=path, target="y", **options), ConfigError)
+        assert line.startswith(f"data.{key}: got {value!r}; expected none beside data.target")
 
 
 def test_more_than_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A gzip file tells its size by unfolding; it is followed no further than memory goes."""
-    monkeypatch.setattr("nnarch.devices.memory", lambda: 40.0 * 2**21)
+    monkeypatch.setattr("nnarch.devices.memory", lambda: module.ROOM * 2.0**21)
     path = put(tmp_path, gzip.compress(bytes(2**24)))
     assert "GiB of memory" in fault(lambda: text(path=path), MachineError)
-    assert module.ROOM == 40

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnarch import evaluation
-from nnarch.data.dataset import Rows
-from nnarch.data.preprocess import Standardize
+from nnarch.data.batches import Matrix, Windows
+from nnarch.data.target import Target
 from nnarch.data.task import Task
 from nnarch.evaluation import Evaluation, evaluate, outputs
 from nnarch.losses import Loss
@@ -50,22 +50,22 @@ def raw_target(task: Task) -> Tensor:
     return (rows * spread + centre)[:, : len(task.targets)]
 
 
-def scaled(task: Task) -> tuple[Rows, Standardize]:
-    target = Standardize(len(task.targets))
+def scaled(task: Task) -> tuple[Matrix, Target]:
+    target = Target(len(task.targets))
     target.fit(raw_target(task))
     inputs = torch.randn(ROWS, FEATURES, generator=torch.Generator().manual_seed(2))
-    return Rows(inputs, target(raw_target(task)).float()), target
+    return Matrix(inputs, target(raw_target(task)).float()), target
 
 
-def labelled() -> Rows:
+def labelled() -> Matrix:
     generator = torch.Generator().manual_seed(2)
-    return Rows(
+    return Matrix(
         torch.randn(ROWS, FEATURES, generator=generator),
         torch.randint(3, (ROWS,), generator=generator),
     )
 
 
-def measured(task: Task, loss: Loss, *metrics: str) -> tuple[Evaluation, Tensor, Standardize]:
+def measured(task: Task, loss: Loss, *metrics: str) -> tuple[Evaluation, Tensor, Target]:
     """The evaluation, and what the network puts out."""
     rows, target = scaled(task)
     model = network(loss.outputs)
@@ -135,7 +135,7 @@ def test_predictions_are_kept_in_units(task: Task):
 def test_classes_are_measured_by_the_probabilities():
     loss, rows, model = built(CLASSES, "cross_entropy"), labelled(), network(3)
     wanted = [filled("metric", name) for name in ("accuracy", "log_loss")]
-    found = evaluate(model, loss, rows, Standardize(1), CLASSES, wanted)
+    found = evaluate(model, loss, rows, Target(1), CLASSES, wanted)
     made = model.eval()(rows.inputs).detach()
     by_hand = float(F.cross_entropy(made, rows.target))
     assert found.loss == pytest.approx(by_hand, rel=1e-6)
@@ -166,7 +166,7 @@ def test_more_rows_than_a_chunk_come_out_in_order():
 def test_the_network_is_left_in_the_mode_it_was_in(training: bool):
     model = network(3).train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, built(CLASSES, "cross_entropy"), labelled(), Standardize(1), CLASSES, [])
+    evaluate(model, built(CLASSES, "cross_entropy"), labelled(), Target(1), CLASSES, [])
     assert all(module.training == training for module in model.modules())
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -181,7 +181,61 @@ def test_measuring_is_done_in_evaluation_mode_and_without_gradient():
 
 def test_a_network_of_low_precision_is_measured_in_the_precision_of_its_rows():
     model, rows = network(3).to(torch.bfloat16), labelled()
-    rows = Rows(rows.inputs.bfloat16(), rows.target)
-    found = evaluate(model, built(CLASSES, "cross_entropy"), rows, Standardize(1), CLASSES, [])
+    rows = Matrix(rows.inputs.bfloat16(), rows.target)
+    found = evaluate(model, built(CLASSES, "cross_entropy"), rows, Target(1), CLASSES, [])
     made = model.eval()(rows.inputs).float().detach()
     assert found.loss == pytest.approx(float(F.cross_entropy(made, rows.target)), rel=1e-6)
+
+
+LABELS = Task("multilabel", ("a", "b"), (), (20, 10))
+
+
+def test_labels_are_measured_one_by_one():
+    loss, rows, model = built(LABELS, "bce_with_logits"), labelled(), network(2)
+    yes = torch.stack([rows.target > 0, rows.target > 1], 1).float()
+    wanted = [filled("metric", name) for name in ("accuracy", "exact_match")]
+    found = evaluate(model, loss, Matrix(rows.inputs, yes), Target(2), LABELS, wanted)
+    made = model.eval()(rows.inputs).detach()
+    by_hand = F.binary_cross_entropy_with_logits(made, yes)
+    assert found.loss == pytest.approx(float(by_hand), rel=1e-6)
+    right = (made > 0) == yes.bool()
+    assert found.metrics["accuracy"] == pytest.approx(float(right.double().mean()))
+    assert found.metrics["exact_match"] == pytest.approx(float(right.all(1).double().mean()))
+    torch.testing.assert_close(found.result.prediction, made.sigmoid())
+    assert found.result.target.dtype == torch.int64
+
+
+def test_scaled_errors_are_those_in_deviations_of_the_training_target():
+    task = NUMBERS["targets of different scales"]
+    found, made, target = measured(task, built(task, "mse"), "scaled_mse", "scaled_mae")
+    error = made - target(raw_target(task))
+    assert found.metrics == pytest.approx(
+        {"scaled_mse": float(error.square().mean()), "scaled_mae": float(error.abs().mean())},
+        rel=1e-5,
+    )
+
+
+def test_a_target_s_logarithm_is_undone_before_metrics():
+    task, target = NUMBERS["one target"], Target(1)
+    raw = raw_target(task).abs()
+    target.fit(raw, transform="log1p")
+    inputs = torch.randn(ROWS, FEATURES, generator=torch.Generator().manual_seed(2))
+    model, rows = network(1), Matrix(inputs, target(raw).float())
+    found = evaluate(model, built(task, "mse"), rows, target, task, [filled("metric", "mae")])
+    made = outputs(model, inputs).double()
+    predicted = torch.exp(made * target.scale + target.mean) - 1
+    assert found.metrics["mae"] == pytest.approx(float((predicted - raw).abs().mean()), rel=1e-4)
+    torch.testing.assert_close(found.result.target, raw, rtol=1e-5, atol=1e-5)
+
+
+def test_windows_are_measured_as_a_table_s_rows_are():
+    """Whatever gives the rows, all of them count once."""
+    steps = torch.randn(30, 1, generator=torch.Generator().manual_seed(0))
+    rows = Windows(steps, steps, torch.arange(26), 3, 2)
+    task, loss = Task("regression", ("y+1", "y+2")), built(Task("regression", ("y", "z")), "mse")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
+    found = evaluate(model, loss, rows, Target(2), task, [])
+    seen = torch.stack([steps[i : i + 3, 0] for i in range(26)])
+    ahead = torch.stack([steps[i + 3 : i + 5, 0] for i in range(26)])
+    by_hand = F.mse_loss(model[1](seen), ahead)
+    assert found.loss == pytest.approx(float(by_hand.detach()), rel=1e-6)

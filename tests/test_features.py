@@ -90,11 +90,9 @@ def test_what_is_of_no_use_is_left_out_and_said(case: str):
 @pytest.mark.parametrize("way", ["columns", "types"])
 def test_the_config_has_the_last_word(case: str, way: str):
     column, _ = USELESS[case]
-    options = (
-        {"columns": ["x", column.name]}
-        if way == "columns"
-        else {"types": {column.name: column.kind}}
-    )
+    options: dict[str, Any] = {"types": {column.name: column.kind}}
+    if way == "columns":
+        options = {"columns": ["x", column.name]}
     found, notes = chosen(MEASURED, USELESS[case], **options)
     assert found[column.name].kind == column.kind
     assert notes == []
@@ -261,6 +259,8 @@ def test_an_empty_column_that_is_asked_for():
          Feature("a", "categorical", ("0.5", "10"), gaps=True)),
         (of_numbers("a", [0, 1] * 40, "boolean"), "categorical",
          Feature("a", "categorical", ("false", "true"))),
+        (of_numbers("a", [0, 90000] * 40, "datetime"), "categorical",
+         Feature("a", "categorical", ("1970-01-01", "1970-01-02 01:00:00"))),
         (of_words("a", ["Yes", "no"] * 40), "boolean", Feature("a", "boolean")),
         (of_numbers("a", [0, 1] * 40), "boolean", Feature("a", "boolean")),
         (of_numbers("a", [0, 1] * 40, "boolean"), "numeric", Feature("a", "numeric")),

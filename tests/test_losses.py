@@ -21,8 +21,10 @@ TASKS = {
     "regression": Task("regression", ("a", "b")),
     "binary": Task("binary", ("y",), ("no", "yes"), (30, 10)),
     "multiclass": Task("multiclass", ("y",), ("x", "y", "z"), (50, 30, 20)),
+    "multilabel": Task("multilabel", ("p", "q", "r"), (), (50, 30, 20)),
 }
 MEMBERS = [(loss.name, kind) for loss in losses for kind in loss.facts["tasks"]]
+OF_CLASSES = [(name, kind) for name, kind in MEMBERS if TASKS[kind].classes]
 OF_NUMBERS = [loss.name for loss in losses if "regression" in loss.facts["tasks"]]
 
 
@@ -37,6 +39,8 @@ def rows(task: Task, loss: Loss, seed: int = 0) -> tuple[torch.Tensor, torch.Ten
     outputs = torch.randn(ROWS, loss.outputs, generator=generator)
     if task.classes:
         return outputs, torch.randint(len(task.classes), (ROWS,), generator=generator)
+    if task.kind == "multilabel":
+        return outputs, torch.randint(2, (ROWS, len(task.targets)), generator=generator).float()
     return outputs, torch.rand(ROWS, len(task.targets), generator=generator) * 4
 
 
@@ -55,6 +59,7 @@ def test_contract(name: str, kind: str):
         torch.testing.assert_close(predicted.sum(1), torch.ones(ROWS))
     else:
         assert predicted.shape == targets.shape
+        assert kind == "regression" or (predicted.min() >= 0 and predicted.max() <= 1)
 
 
 @pytest.mark.parametrize(("name", "kind"), MEMBERS)
@@ -68,7 +73,7 @@ def test_each_row_alone_gives_the_same_values(name: str, kind: str):
 @pytest.mark.parametrize(("name", "kind"), MEMBERS)
 def test_many_networks_at_once_give_what_each_gives_alone(name: str, kind: str):
     loss = build(name, TASKS[kind])
-    if TASKS[kind].classes:
+    if TASKS[kind].counts:
         loss = build(name, TASKS[kind], class_weights="balanced")
     stacks = [rows(TASKS[kind], loss, seed) for seed in range(3)]
     outputs, targets = (torch.stack(parts) for parts in zip(*stacks, strict=True))
@@ -94,7 +99,7 @@ def test_a_step_downhill_lowers_the_loss(name: str, kind: str):
     assert stepped.mean() < loss.values(outputs, targets).mean()
 
 
-@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in MEMBERS if k != "regression"])
+@pytest.mark.parametrize(("name", "kind"), OF_CLASSES)
 def test_a_loss_of_classes_rewards_the_true_class(name: str, kind: str):
     task = TASKS[kind]
     loss = build(name, task)
@@ -219,7 +224,7 @@ def test_far_outputs_stay_finite(name: str):
     assert loss.predict(outputs).isfinite().all()
 
 
-@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in MEMBERS if k != "regression"])
+@pytest.mark.parametrize(("name", "kind"), OF_CLASSES)
 def test_class_weights_multiply_rows_and_average_to_one(name: str, kind: str):
     task = TASKS[kind]
     targets = torch.arange(len(task.classes)).repeat_interleave(torch.tensor(task.counts))
@@ -231,6 +236,41 @@ def test_class_weights_multiply_rows_and_average_to_one(name: str, kind: str):
     weights = torch.where(plain.values(outputs, targets) == 0, expected[targets], weights)
     torch.testing.assert_close(weights, expected[targets])
     assert weights.mean().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_labels_are_a_yes_or_no_each():
+    task = TASKS["multilabel"]
+    loss = build("bce_with_logits", task)
+    outputs, targets = rows(task, loss)
+    reference = nn.BCEWithLogitsLoss(reduction="none")(outputs, targets)
+    torch.testing.assert_close(loss.values(outputs, targets), reference)
+    torch.testing.assert_close(loss.predict(outputs), outputs.sigmoid())
+
+
+@pytest.mark.parametrize(
+    "given", ["balanced", {"p": 1 / 50, "q": 1 / 30, "r": 1 / 20}], ids=["balanced", "by name"]
+)
+def test_weights_of_labels_multiply_their_columns(given: object):
+    task = TASKS["multilabel"]
+    plain = build("bce_with_logits", task)
+    weighted = build("bce_with_logits", task, class_weights=given)
+    outputs, targets = rows(task, plain)
+    weights = weighted.values(outputs, targets) / plain.values(outputs, targets)
+    expected = 100 / (3 * torch.tensor([50.0, 30.0, 20.0]))  # every label has the same say
+    torch.testing.assert_close(weights, expected.expand(ROWS, 3))
+
+
+def test_far_outputs_of_labels_stay_finite():
+    loss = build("bce_with_logits", TASKS["multilabel"])
+    outputs = torch.tensor([[-1e4, 1e4, 0.0]])
+    for truth in (torch.zeros(1, 3), torch.ones(1, 3)):
+        assert loss.values(outputs, truth).isfinite().all()
+    assert loss.predict(outputs).tolist() == [[0.0, 1.0, 0.5]]
+
+
+def test_weights_of_labels_name_exactly_the_labels():
+    with pytest.raises(ConfigError, match="no weight for class 'r'; expected a weight for each"):
+        build("bce_with_logits", TASKS["multilabel"], class_weights={"p": 1, "q": 2})
 
 
 def test_equal_class_weights_change_nothing():

@@ -20,7 +20,8 @@ from nnarch.validate import fill_component
 BINARY = Task("binary", ("y",), ("no", "yes"), (5, 5))
 MULTICLASS = Task("multiclass", ("y",), ("x", "y", "z", "q"), (5, 5, 5, 5))
 REGRESSION = Task("regression", ("a", "b"))
-TASKS = {task.kind: task for task in (BINARY, MULTICLASS, REGRESSION)}
+MULTILABEL = Task("multilabel", ("p", "q", "r"), (), (5, 5, 5))
+TASKS = {task.kind: task for task in (BINARY, MULTICLASS, REGRESSION, MULTILABEL)}
 MEMBERS = [(metric.name, kind) for metric in metrics for kind in metric.facts["tasks"]]
 AVERAGES = ("macro", "micro", "weighted")
 
@@ -47,9 +48,19 @@ def of_numbers(rows: int, targets: int = 2, seed: int = 0) -> Result:
     return Result(Task("regression", ("a", "b")[:targets]), truth, truth + noise)
 
 
+def of_labels(target: list[list[int]], seed: int = 0) -> Result:
+    """Rows of known labels and made-up probabilities, mostly right."""
+    truth = torch.tensor(target)
+    noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed))
+    return Result(MULTILABEL, truth, (2 * truth - 1 + noise).sigmoid())
+
+
 def examples(kind: str, seed: int = 0) -> Result:
     if kind == "regression":
         return of_numbers(40, seed=seed)
+    if kind == "multilabel":
+        chance = torch.Generator().manual_seed(seed)
+        return of_labels(torch.randint(2, (40, 3), generator=chance).tolist(), seed)
     classes = len(TASKS[kind].classes)
     target = torch.randint(classes, (40,), generator=torch.Generator().manual_seed(seed))
     return of_classes(TASKS[kind], target.tolist(), seed)
@@ -59,6 +70,8 @@ def perfect(kind: str) -> Result:
     result = examples(kind)
     if kind == "regression":
         return Result(result.task, result.target, result.target)
+    if kind == "multilabel":
+        return Result(result.task, result.target, result.target.float())
     exact = torch.nn.functional.one_hot(result.target, len(result.task.classes)).float()
     return Result(result.task, result.target, exact)
 
@@ -75,6 +88,8 @@ def test_worse_predictions_have_a_worse_value(name: str, kind: str):
     noise = torch.randn(result.prediction.shape, generator=torch.Generator().manual_seed(9))
     if kind == "regression":
         worse = result.prediction + 20 * noise
+    elif kind == "multilabel":
+        worse = (result.prediction.logit() + 20 * noise).sigmoid()
     else:
         worse = (result.prediction.log() + 20 * noise).softmax(1)
     sign = {True: 1, False: -1}[metrics.get(name).facts["higher"]]
@@ -156,6 +171,37 @@ def test_metrics_of_labels_are_those_of_scikit_learn(target: list[int], seed: in
     assert confusion(result) == sk.confusion_matrix(truth, said, labels=list(every)).tolist()
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=1, max_size=12),
+    st.integers(0, 100),
+)
+def test_metrics_of_many_labels_are_those_of_scikit_learn(target: list[list[int]], seed: int):
+    result = of_labels(target, seed)
+    truth, said = np.array(target), (result.prediction > 0.5).int().numpy()
+    assert (result.label.numpy() == said).all()
+    assert measure("exact_match", result) == pytest.approx(sk.accuracy_score(truth, said))
+    assert measure("accuracy", result) == pytest.approx(1 - sk.hamming_loss(truth, said))
+    for average in AVERAGES:
+        options: dict[str, Any] = {"average": average, "zero_division": 0}
+        expected = {
+            "f1": sk.f1_score(truth, said, **options),
+            "precision": sk.precision_score(truth, said, **options),
+            "recall": sk.recall_score(truth, said, **options),
+        }
+        found = {name: measure(name, result, average=average) for name in expected}
+        assert found == pytest.approx(expected)
+    chances = result.prediction.double().numpy()
+    mixed = [place for place in range(3) if 0 < truth[:, place].mean() < 1]
+    functions: dict[str, Any] = {
+        "roc_auc": sk.roc_auc_score,
+        "average_precision": sk.average_precision_score,
+    }
+    for name, function in functions.items():
+        expected = function(truth[:, mixed], chances[:, mixed]) if mixed else math.nan
+        assert measure(name, result) == pytest.approx(expected, nan_ok=True)
+
+
 @settings(max_examples=40, deadline=None)
 @given(labels, st.integers(0, 100))
 def test_metrics_of_two_probabilities_are_those_of_scikit_learn(target: list[int], seed: int):
@@ -218,6 +264,8 @@ def test_cohen_kappa_weighs_the_distance_of_classes(weights: Any):
 def test_an_average_of_two_classes_is_refused_for_more(name: str):
     with pytest.raises(ConfigError, match="got average 'binary' for a task of 4 classes"):
         measure(name, examples("multiclass"), average="binary")
+    with pytest.raises(ConfigError, match="got average 'binary' for a task of 3 labels"):
+        measure(name, examples("multilabel"), average="binary")
 
 
 @settings(max_examples=40, deadline=None)
@@ -236,6 +284,17 @@ def test_metrics_of_numbers_are_those_of_scikit_learn(rows: int, targets: int, s
     }
     found = {name: measure(name, result) for name in expected}
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scale", [None, [1.0, 1.0], [2.0, 0.25]], ids=str)
+def test_scaled_errors_are_in_units_of_the_scale(scale: list[float] | None):
+    result = of_numbers(30)
+    given = torch.tensor(scale or [1.0, 1.0], dtype=torch.float64)
+    scaled = Result(result.task, result.target, result.prediction, given if scale else None)
+    truth, said = ((part / given).numpy() for part in (result.target, result.prediction))
+    assert measure("scaled_mse", scaled) == pytest.approx(sk.mean_squared_error(truth, said))
+    assert measure("scaled_mae", scaled) == pytest.approx(sk.mean_absolute_error(truth, said))
+    assert measure("mae", scaled) == measure("mae", result)  # others are in the user's units
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0])

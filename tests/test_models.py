@@ -13,12 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from nnarch.data.inputs import Inputs
+from nnarch.errors import ConfigError
 from nnarch.models import network as networks
 from nnarch.registry import models
 from nnarch.validate import fill_component
 
 ROWS, OUTPUTS = 16, 3
-SHAPES = [(6,), (4, 5), (3, 8, 8)]
+SHAPES = [(6,), (4, 5), (4, 3), (3, 8, 8)]
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "mlp": [
         {"widths": []},
@@ -26,7 +28,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"widths": [8, 4], "normalization": "batch", "initialization": "orthogonal"},
         {"widths": [8, 4], "normalization": "layer", "dropout": 0.5, "bias": False},
         {"activation": "prelu", "initialization": "kaiming_normal"},
-    ]
+    ],
+    "nlinear": [{"bias": False}],
 }
 
 
@@ -38,8 +41,8 @@ def filled(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def accepts(spec: dict[str, Any], shape: tuple[int, ...]) -> bool:
     try:
-        networks.size(spec, shape, OUTPUTS)
-    except Exception:
+        networks.size(spec, Inputs(shape), OUTPUTS)
+    except ConfigError:
         return False
     return True
 
@@ -59,8 +62,73 @@ def samples(shape: tuple[int, ...], rows: int = ROWS) -> Tensor:
     return torch.randn(rows, *shape, generator=torch.Generator().manual_seed(1))
 
 
+class ByHand(nn.Module):
+    """NLinear as its paper writes it: the last value is taken off, and put back on."""
+
+    def __init__(self, steps: int, horizon: int):
+        super().__init__()
+        self.linear = nn.Linear(steps, horizon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x[:, -1:, :].detach()
+        x = x - last
+        x = self.linear(x.permute(0, 2, 1)).permute(0, 2, 1)
+        return x + last
+
+
+STEPS, CHANNELS, HORIZON = 7, 3, 4
+
+
+def nlinear(outputs: int = CHANNELS * HORIZON, **options: Any) -> nn.Module:
+    spec = filled("nlinear", options)
+    return networks.make(spec, Inputs((STEPS, CHANNELS)), outputs, 0)
+
+
+def test_nlinear_is_the_one_written_by_hand():
+    network, by_hand = nlinear(), ByHand(STEPS, HORIZON)
+    weights = zip(by_hand.parameters(), network.parameters(), strict=True)
+    with torch.no_grad():
+        for theirs, ours in weights:
+            theirs.copy_(ours)
+    series = samples((STEPS, CHANNELS)) * 5 + 100
+    # step after step, each channel of it
+    torch.testing.assert_close(network(series).view(ROWS, HORIZON, CHANNELS), by_hand(series))
+
+
+def test_nlinear_begins_as_torch_would_begin_its_layer():
+    torch.manual_seed(0)
+    by_hand = ByHand(STEPS, HORIZON)
+    for ours, theirs in zip(nlinear().parameters(), by_hand.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_nlinear_without_weights_repeats_the_last_value(bias: bool):
+    network = nlinear(bias=bias)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    series = samples((STEPS, CHANNELS))
+    expected = series[:, -1].repeat(1, HORIZON)
+    assert torch.equal(network(series), expected)
+
+
+@pytest.mark.parametrize("lift", [1e-3, 1e3])
+def test_nlinear_follows_a_series_wherever_it_lies(lift: float):
+    network, series = nlinear().double(), samples((STEPS, CHANNELS)).double()
+    torch.testing.assert_close(network(series + lift), network(series) + lift)
+
+
+@pytest.mark.parametrize("inputs", [(STEPS,), (3, 8, 8), (STEPS, 5)], ids=str)
+def test_nlinear_refuses_what_it_cannot_go_on_with(inputs: tuple[int, ...]):
+    said = rf"expects series whose channels are all predicted; got samples of shape \({inputs[0]}"
+    for call in (networks.size, lambda *given: networks.make(*given, 0)):
+        with pytest.raises(ConfigError, match=said):
+            call(filled("nlinear", {}), Inputs(inputs), CHANNELS * HORIZON)
+
+
 def make(spec: dict[str, Any], shape: tuple[int, ...], seed: int = 0) -> nn.Module:
-    return networks.make(spec, shape, OUTPUTS, seed)
+    return networks.make(spec, Inputs(shape), OUTPUTS, seed)
 
 
 def test_every_model_accepts_some_shape():
@@ -138,7 +206,7 @@ def test_in_evaluation_nothing_is_left_to_chance(spec: dict[str, Any], shape: tu
 
 @contract
 def test_its_size_is_that_of_the_real_module(spec: dict[str, Any], shape: tuple[int, ...]):
-    size, network = networks.size(spec, shape, OUTPUTS), make(spec, shape).eval()
+    size, network = networks.size(spec, Inputs(shape), OUTPUTS), make(spec, shape).eval()
     assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
     with FlopCounterMode(display=False) as counter:
         network(samples(shape, 1))
@@ -161,7 +229,7 @@ def test_measuring_its_size_allocates_nothing_and_draws_no_random_number(
 ):
     before = torch.get_rng_state()
     with NothingReal():
-        networks.size(spec, shape, OUTPUTS)
+        networks.size(spec, Inputs(shape), OUTPUTS)
     assert torch.equal(torch.get_rng_state(), before)
 
 

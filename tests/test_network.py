@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError
 from nnarch.models import network as networks
 from nnarch.models.layers import Layer, Layers
@@ -24,7 +25,7 @@ def filled(**options: Any) -> dict[str, Any]:
 
 def mlp(inputs: int | tuple[int, ...] = 10, outputs: int = 1, **options: Any) -> nn.Module:
     shape = (inputs,) if isinstance(inputs, int) else inputs
-    return networks.make(filled(**options), shape, outputs, SEED)
+    return networks.make(filled(**options), Inputs(shape), outputs, SEED)
 
 
 def samples(*shape: int) -> Tensor:
@@ -285,14 +286,14 @@ def test_a_written_list_is_built_in_order():
 
 
 def test_the_size_of_an_mlp_by_hand():
-    size = networks.size(filled(widths=[20]), (10,), 1)
+    size = networks.size(filled(widths=[20]), Inputs((10,)), 1)
     assert size == Size(parameters=10 * 20 + 20 + 20 + 1, flops=2 * (10 * 20 + 20))
-    without_bias = networks.size(filled(widths=[20], bias=False), (10,), 1)
+    without_bias = networks.size(filled(widths=[20], bias=False), Inputs((10,)), 1)
     assert without_bias == Size(parameters=220, flops=440)
 
 
 def test_a_network_that_no_memory_holds_is_measured():
-    size = networks.size(filled(widths=[10**6, 10**6]), (10,), 1)
+    size = networks.size(filled(widths=[10**6, 10**6]), Inputs((10,)), 1)
     assert size.parameters == 10**12 + 13 * 10**6 + 1
     assert size.flops == 2 * (10**12 + 11 * 10**6)
 

@@ -11,11 +11,20 @@ import pytest
 import torch
 
 import nnarch
+from nnarch.data import dataset as datasets
+from nnarch.data.array import Array
+from nnarch.data.series import Series
 from nnarch.data.split import split
+from nnarch.data.table import Table
+from nnarch.data.tokens import Tokens
 from nnarch.errors import DataError
+from nnarch.losses import Loss
+from nnarch.models import network as networks
 from nnarch.predictor import Predictor
+from nnarch.registry import losses
 from nnarch.rundir import RunDir
 from nnarch.sections import Split
+from test_dataset import filled, images, mixed, options, series
 
 ROWS = 80
 INPUTS = ("year", "area", "rooms")
@@ -210,28 +219,30 @@ def test_no_rows_give_no_answers(name: str, request: pytest.FixtureRequest):
 
 GOOD = {"year": [2000.0], "area": [1e6], "rooms": [3.0]}
 REFUSED = {
-    "column missing": ({"year": [1.0], "rooms": [1.0]}, "lacks the column 'area'; it has"),
+    "column missing": (
+        {"year": [1.0], "rooms": [1.0]},
+        "no column 'area'; did you mean 'year'? known: year, rooms",
+    ),
+    "no column of use": ({"a": [1.0]}, "none of the columns year, area, rooms; it has a"),
     "too few columns": ([[1.0, 2.0]], "shape (1, 2); expected (rows, 3)"),
     "too many columns": (np.zeros((4, 5)), "shape (4, 5); expected (rows, 3)"),
     "one row without rows": ([1.0, 2.0, 3.0], "shape (3,); expected (rows, 3)"),
     "columns in columns": (
         {name: [column] for name, column in GOOD.items()},
-        "expected (rows, 3)",
+        "column 'year' has the shape (1, 1); expected one cell a row",
     ),
-    "not a number": (GOOD | {"area": [float("nan")]}, "column 'area' holds values that are not"),
     "infinite": (GOOD | {"area": [float("inf")]}, "not finite numbers"),
     "too large for the network": (GOOD | {"area": [1e300]}, "not finite numbers"),
-    "missing": (pl.DataFrame(GOOD | {"area": [None]}), "column 'area' holds values that are not"),
-    "a word": (GOOD | {"rooms": ["three"]}, "column 'rooms' is not all numbers: could not convert"),
+    "a word": (GOOD | {"rooms": ["three"]}, "column 'rooms' holds 'three'; expected a number"),
     "a frame of words": (
         pl.DataFrame(GOOD | {"rooms": ["three"]}),
-        "column 'rooms' is not all numbers",
+        "column 'rooms' holds 'three'; expected a number",
     ),
     "an array of words": (np.array([["a", "b", "c"]]), "the table is not all numbers"),
     "rows of different lengths": ([[1, 2, 3], [1, 2]], "the table is not all numbers"),
     "columns of different lengths": (GOOD | {"area": [1.0, 2.0]}, "columns of different lengths"),
     "a path": ("data.csv", "the table is not all numbers"),
-    "nothing": (None, "the table holds values that are not finite numbers"),
+    "nothing": (None, "got rows of shape (); expected (rows, 3)"),
 }
 
 
@@ -241,6 +252,166 @@ def test_a_table_that_does_not_fit_is_refused(table: Any, said: str, regression:
         regression.load().predict(table)
     assert said in refused.value.lines[0]
     assert refused.value.exit_code == 4
+
+
+def test_a_gap_is_filled_as_in_training(regression: Trained):
+    """By the median of the training rows, however the table says that there is nothing."""
+    chosen = split(ROWS, Split(), None)["train"].numpy()
+    typical = np.median(regression.data["area"].to_numpy()[chosen])
+    predictor = regression.load()
+    expected = predictor.predict(GOOD | {"area": [typical]})
+    gaps: list[Any] = [
+        GOOD | {"area": [float("nan")]},
+        GOOD | {"area": [None]},
+        pl.DataFrame(GOOD | {"area": [None]}),
+        np.array([[2000.0, np.nan, 3.0]]),
+    ]
+    for table in gaps:
+        np.testing.assert_allclose(predictor.predict(table), expected, rtol=1e-6)
+
+
+def test_numbers_written_as_words_are_numbers(regression: Trained):
+    predictor = regression.load()
+    written = {name: [f" {cells[0]} "] for name, cells in GOOD.items()}
+    np.testing.assert_array_equal(predictor.predict(written), predictor.predict(GOOD))
+
+
+def untrained(data: Any, name: str = "mlp", loss: str = "mse", **given: Any) -> Predictor:
+    """What a network that nothing was learnt by says of samples like `data`."""
+    made = datasets.make(data, options(**given), None)
+    built: Loss = losses.build(filled("loss", name=loss), made.task)
+    model = {"name": name, "widths": [8]} if name == "mlp" else {"name": name}
+    network = networks.make(filled("model", **model), made.inputs, built.outputs, 0)
+    return Predictor(network, made.preprocess, built, made.task)
+
+
+def frame(table: Table) -> dict[str, Any]:
+    """The table as a user has it: words, dates, and nothing where there is nothing."""
+    cells: dict[str, Any] = {}
+    for column, values in zip(table.columns, table.inputs.t().tolist(), strict=True):
+        if column.words:
+            cells[column.name] = [
+                None if code != code else column.words[int(code)] for code in values
+            ]
+        elif column.kind == "datetime":
+            cells[column.name] = np.array(values).astype("datetime64[s]")
+        elif column.kind == "boolean":
+            cells[column.name] = [bool(value) for value in values]
+        else:
+            cells[column.name] = values
+    return cells
+
+
+@pytest.mark.parametrize("categories", ["one_hot", "embedding"])
+def test_every_kind_of_column_is_predicted_from_as_it_is_evaluated(categories: str):
+    table = mixed()
+    predictor = untrained(table, categories=categories)
+    rows = datasets.make(table, options(categories=categories), None).parts["test"]
+    (batch,) = rows.in_order(100)
+    scaled = predictor.network(batch.inputs).detach().double()
+    expected = predictor.preprocess.target.inverse(scaled)[:, 0].numpy()
+    assert table.parts is not None
+    places = (table.parts == 2).nonzero().flatten()
+    everything = predictor.predict(frame(table))
+    np.testing.assert_allclose(everything[places], expected, rtol=1e-5)
+    np.testing.assert_allclose(predictor.predict(table), everything, rtol=1e-5)
+    backwards = dict(reversed(frame(table).items()))
+    np.testing.assert_array_equal(predictor.predict(pl.DataFrame(backwards)), everything)
+
+
+def test_words_that_training_never_saw_are_one_and_the_same():
+    predictor = untrained(mixed(400), categories="embedding")
+    one = frame(mixed(1))
+    said = {
+        word: float(predictor.predict(one | {"colour": [word]})[0])
+        for word in ("red", "green", "pink", "mauve", "only held out")
+    }
+    assert said["pink"] == said["mauve"] == said["only held out"]
+    assert len(set(said.values())) == 3
+
+
+def test_a_logarithm_is_undone():
+    table = mixed()
+    plain, logarithm = untrained(table), untrained(table, target_transform="log1p")
+    made, target = logarithm.predict(table), logarithm.preprocess.target
+    raw = logarithm.preprocess.inputs.raw(table)
+    inputs = logarithm.preprocess.inputs(raw).float()
+    scaled = logarithm.network(inputs).detach().double()[:, 0]
+    by_hand = (scaled * target.scale + target.mean).expm1().numpy()
+    np.testing.assert_allclose(made, by_hand, rtol=1e-6)
+    assert plain.preprocess.target.transform == "none"
+
+
+def test_labels_are_a_yes_or_no_each():
+    table = mixed(target="labels")
+    predictor = untrained(table, loss="bce_with_logits")
+    chances = predictor.predict_proba(table)
+    assert chances.shape == (120, 2)
+    assert ((chances > 0) & (chances < 1)).all()
+    np.testing.assert_array_equal(predictor.predict(table), (chances > 0.5).astype(int))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.int64])
+def test_images_are_taken_as_they_were_read(dtype: Any):
+    given = images()
+    predictor = untrained(given, loss="bce_with_logits")
+    chances = predictor.predict_proba(given.inputs.numpy().astype(dtype))
+    assert chances.shape == (len(given), 2)
+    made = predictor.preprocess.inputs(given.inputs)
+    expected = torch.sigmoid(predictor.network(made)).detach()
+    np.testing.assert_allclose(chances[:, 1], expected[:, 0], rtol=1e-5)
+    assert set(predictor.predict(given.inputs)) <= {"even", "odd"}
+
+
+def test_the_steps_ahead_are_in_the_series_own_units():
+    """Without weights NLinear repeats the last value, exactly where it was."""
+    given = series()
+    predictor = untrained(given, "nlinear")
+    for parameter in predictor.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    windows = given.inputs.unfold(0, 6, 1).transpose(1, 2)
+    made = predictor.predict(windows)
+    np.testing.assert_allclose(made, windows[:, -1].repeat(1, 3), rtol=1e-5, atol=1e-6)
+
+
+def written() -> Tokens:
+    ids = torch.arange(60) % 4 + 1
+    return Tokens(ids, torch.arange(0, 61, 6), ("-", "a", "b", "c", "d"), context=3)
+
+
+def test_the_next_token_is_one_of_the_vocabulary():
+    given = written()
+    predictor = untrained(given, loss="cross_entropy")
+    seen = [[0, 1, 2], [4, 1, 2]]
+    chances = predictor.predict_proba(seen)
+    expected = predictor.network(torch.tensor(seen)).softmax(1).detach()
+    np.testing.assert_allclose(chances, expected, rtol=1e-6)
+    words = predictor.predict(np.array(seen, dtype=np.uint8))
+    assert words.tolist() == [given.vocabulary[place] for place in chances.argmax(1)]
+
+
+STRANGE: dict[str, tuple[Any, Any, str]] = {
+    "images of another shape": (
+        images(),
+        np.zeros((2, 3, 4)),
+        "got samples of shape (2, 3, 4); expected (samples, 2, 3, 4)",
+    ),
+    "one window": (series(), np.zeros((6, 2)), "shape (6, 2); expected (samples, 6, 2)"),
+    "no number": (series(), np.full((1, 6, 2), np.nan), "holds values that are not finite"),
+    "words": (images(), [["a"]], "the array is not all numbers"),
+    "no token": (written(), [[0, 5, 1]], "the array holds 5; expected tokens, whole numbers from"),
+    "a token before the first": (written(), [[0, -1, 1]], "the array holds -1; expected tokens"),
+    "half a token": (written(), [[0, 0.5, 1]], "the array holds 0.5; expected tokens"),
+}
+
+
+@pytest.mark.parametrize(("data", "samples", "said"), STRANGE.values(), ids=STRANGE)
+def test_samples_that_do_not_fit_are_refused(data: Any, samples: Any, said: str):
+    losses = {Series: "mse", Array: "bce_with_logits", Tokens: "cross_entropy"}
+    predictor = untrained(data, loss=losses[type(data)])
+    with pytest.raises(DataError) as refused:
+        predictor.predict(samples)
+    assert said in refused.value.lines[0]
 
 
 def test_it_is_a_module_of_raw_rows(regression: Trained):

@@ -239,10 +239,12 @@ def test_too_few_different_times_are_refused():
         split(10, spec((6, 2, 2)), None, bound=bound(times=[1.0] * 5 + [2.0] * 5))
 
 
-def folds(rows: int, count: int, *given: Any, bound: Bound = Bound(), **options: Any) -> list[Any]:
+def folds(
+    rows: int, count: int, *given: Any, groups: Tensor | None = None, **options: Any
+) -> list[dict[str, Tensor]]:
     """The parts of each fold in turn."""
     wanted = [spec((8, 1, 1), folds=count, fold=fold + 1, **options) for fold in range(count)]
-    return [split(rows, each, *(given or (None,)), bound=bound) for each in wanted]
+    return [split(rows, each, *(given or (None,)), bound=Bound(groups=groups)) for each in wanted]
 
 
 @given(st.integers(2, 12), st.integers(0, 100), st.integers(0, 3))
@@ -279,7 +281,7 @@ def test_every_fold_tests_its_share_of_each_class(counts: list[int], count: int)
 @given(st.lists(st.integers(1, 9), min_size=12, max_size=40), st.integers(2, 4))
 def test_folds_keep_groups_whole_and_are_nearly_even(counts: list[int], count: int):
     groups = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    parted = folds(len(groups), count, bound=bound(groups=groups))
+    parted = folds(len(groups), count, groups=groups)
     for parts in parted:
         assert is_partition(parts, len(groups))
         members = [set(groups[parts[part]].tolist()) for part in PARTS]
@@ -312,7 +314,7 @@ TOO_FEW = {
     ),
     "groups": (
         (30, 3),
-        {"bound": bound(groups=torch.arange(30) % 3)},
+        {"groups": torch.arange(30) % 3},
         "data.split.folds: 3 groups for 3 folds; expected more",
     ),
 }
@@ -358,5 +360,5 @@ def test_rows_given_for_training_alone_are_parted_as_ever():
 
 
 def test_no_row_for_training_is_refused():
-    with pytest.raises(DataError, match="data.split: no row is for training; expected some"):
+    with pytest.raises(DataError, match=r"data.split: no row is for training; expected some"):
         split(2, spec((8, 1, 1)), None, bound=bound(parts=[1, 2]))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from nnarch import config as configs
 from nnarch import experiment
+from nnarch.data.batch import Batch
+from nnarch.data.batches import Matrix, order
 from nnarch.errors import Diverged
 from nnarch.experiment import Experiment
-from nnarch.training import Record, batch_sizes, order, train
+from nnarch.training import Record, batch_sizes, train
 
 CONFIG = "configs/mlp.yaml"
 SMALL = {"source": "synthetic", "rows": 300, "features": 4}
@@ -31,16 +34,21 @@ def records(ready: Experiment, **changes: Any) -> Iterator[Record]:
         ready.rows["train"],
         ready.dataset.preprocess.target.scale,
         lambda: ready.evaluate("val"),
-        ready.settings,
-        **changes,
+        **{"settings": ready.settings, **changes},
     )
 
 
 def batches(ready: Experiment, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    rows = ready.rows["train"]
+    rows = matrix(ready)
     chosen = order(len(rows), ready.config.seed, epoch)
     for part in chosen.split(size):
         yield rows.inputs[part], rows.target[part]
+
+
+def matrix(ready: Experiment) -> Matrix:
+    rows = ready.rows["train"]
+    assert isinstance(rows, Matrix)
+    return rows
 
 
 def test_the_first_config_is_the_lesson_s_program(request: pytest.FixtureRequest) -> None:
@@ -74,7 +82,7 @@ def test_unscaled_data_trains_on_the_user_s_own_numbers() -> None:
     (record,) = records(ready)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
-    rows = ready.rows["train"]
+    rows = matrix(ready)
     loss = nn.functional.mse_loss(model(rows.inputs), rows.target)
     assert record.train_loss == pytest.approx(loss.item(), rel=1e-6)
 
@@ -175,7 +183,7 @@ def test_lbfgs_solves_a_linear_model_to_the_least_squares_solution() -> None:
         precision="float64", epochs=20,
     )  # fmt: skip
     list(records(ready))
-    rows = ready.rows["train"]
+    rows = matrix(ready)
     ones = torch.ones(len(rows), 1, dtype=torch.float64)
     solution = torch.linalg.lstsq(torch.cat([rows.inputs, ones], 1), rows.target).solution
     (layer,) = ready.training.network.children()
@@ -248,7 +256,134 @@ def test_batches_hold_every_row_once(rows: int, size: int) -> None:
     sizes = batch_sizes(rows, size)
     assert sum(sizes) == rows
     assert max(sizes) <= size + 1
-    assert sorted(order(rows, seed=3, epoch=1).tolist()) == list(range(rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "sizes"),
+    [(10, 4, [4, 4]), (9, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (4, 4, [4])],
+)
+def test_a_last_batch_that_is_smaller_can_be_dropped(
+    rows: int, size: int, sizes: list[int]
+) -> None:
+    """But for the only one."""
+    assert batch_sizes(rows, size, drop_last=True) == sizes
+
+
+def test_dropped_rows_count_for_nothing() -> None:
+    sgd = {"name": "sgd", "lr": 0.1}
+    ready = prepared(last_batch="drop", batch_size=100, optimizer=sgd, epochs=2)
+    assert len(ready.rows["train"]) == 240
+    ours = [record.train_loss for record in records(ready)]
+    plain = prepared()
+    model, scale = plain.training.network, float(plain.dataset.preprocess.target.scale)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch, mine in enumerate(ours, start=1):
+        total = 0.0
+        for inputs, target in [*batches(plain, epoch, 100)][:2]:
+            loss = nn.functional.mse_loss(model(inputs), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() / 2
+        assert mine == pytest.approx(total * scale**2, rel=1e-5)
+
+
+def test_in_sequence_batches_come_in_the_order_of_the_file() -> None:
+    ready = prepared(sampling="sequential", batch_size=50, epochs=1)
+    seen = []
+
+    def look(batch: Batch) -> Batch:
+        seen.append(batch.inputs.clone())
+        return batch
+
+    list(records(ready, settings=replace(ready.settings, augment=[look])))
+    assert torch.equal(torch.cat(seen), matrix(ready).inputs)
+
+
+def test_balanced_batches_show_a_rare_class_as_often_as_any() -> None:
+    data = {**SMALL, "rows": 2000, "kind": "levels", "classes": 10}
+    ready = prepared(data=data, sampling="balanced", epochs=1)
+    rows = matrix(ready)
+    rare = Matrix(rows.inputs, (rows.target == 0).long() + 2 * (rows.target == 1).long())
+    ready.rows["train"] = rare  # classes of 80, 10 and 10 of a hundred rows
+    seen = []
+
+    def look(batch: Batch) -> Batch:
+        seen.append(batch.target)
+        return batch
+
+    list(records(ready, settings=replace(ready.settings, augment=[look])))
+    shares = torch.cat(seen).bincount(minlength=3) / len(rows)
+    assert (shares - 1 / 3).abs().max() < 0.06
+
+
+def mixture(shares: Tensor) -> Any:
+    """An augmentation that mixes each row with the one before it, in these shares."""
+
+    def mix(batch: Batch) -> Batch:
+        share = shares[: len(batch.inputs)].to(batch.inputs)
+        column = share.unsqueeze(1)
+        inputs = column * batch.inputs + (1 - column) * batch.inputs.roll(1, 0)
+        return Batch(inputs, batch.target, batch.target.roll(1, 0), share)
+
+    return mix
+
+
+@pytest.mark.parametrize("data", [SMALL, CLASSES], ids=["numbers", "classes"])
+def test_the_loss_of_mixed_rows_is_mixed_in_the_same_shares(data: dict[str, Any]) -> None:
+    """Of classes it is that of the mixed one-hot targets, of squares the mixture of two."""
+    shares = torch.rand(40, generator=torch.Generator().manual_seed(0))
+    ready = prepared(data=data, optimizer={"name": "sgd", "lr": 0.1}, epochs=2)
+    ready.settings = replace(ready.settings, augment=[mixture(shares)])
+    ours = [record.train_loss for record in records(ready)]
+    theirs = []
+    plain = prepared(data=data)
+    model, scale = plain.training.network, float(plain.dataset.preprocess.target.scale[0])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in (1, 2):
+        total = 0.0
+        for inputs, target in batches(plain, epoch, 32):
+            share = shares[: len(inputs)]
+            column = share.unsqueeze(1)
+            made = model(column * inputs + (1 - column) * inputs.roll(1, 0))
+            if data is CLASSES:
+                one_hot = nn.functional.one_hot(target, 3).float()
+                mixed = column * one_hot + (1 - column) * one_hot.roll(1, 0)
+                loss = nn.functional.cross_entropy(made, mixed)
+            else:
+                before = target.roll(1, 0)
+                squares = column * (made - target) ** 2 + (1 - column) * (made - before) ** 2
+                loss = squares.mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(inputs)
+        theirs.append(total / len(plain.rows["train"]) * (1 if data is CLASSES else scale**2))
+    assert ours == pytest.approx(theirs, rel=1e-4)
+    for mine, other in zip(ready.training.network.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_that_keep_all_of_their_own_are_not_mixed() -> None:
+    ready, other = (prepared(epochs=1) for _ in range(2))
+    ready.settings = replace(ready.settings, augment=[mixture(torch.ones(40))])
+    (mixed,), (plain,) = records(ready), records(other)
+    assert mixed.train_loss == pytest.approx(plain.train_loss, rel=1e-6)
+
+
+def test_augmentations_are_done_in_turn() -> None:
+    ready = prepared(epochs=1)
+    turns = []
+
+    def turn(number: int) -> Any:
+        def change(batch: Batch) -> Batch:
+            turns.append(number)
+            return batch
+
+        return change
+
+    list(records(ready, settings=replace(ready.settings, augment=[turn(1), turn(2)])))
+    assert turns == [1, 2] * len(batch_sizes(240, 32))
 
 
 def test_batch_normalisation_survives_a_row_left_over() -> None:
@@ -256,10 +391,6 @@ def test_batch_normalisation_survives_a_row_left_over() -> None:
     assert len(ready.rows["train"]) == 240
     (record,) = records(ready)
     assert math.isfinite(record.train_loss)
-
-
-def test_every_epoch_has_an_order_of_its_own() -> None:
-    assert order(50, 0, 1).tolist() != order(50, 0, 2).tolist() != order(50, 1, 2).tolist()
 
 
 @pytest.mark.gpu

@@ -1,8 +1,8 @@
 """nnarch: train and explore neural-network architectures in PyTorch from one YAML file.
 
 The command line's words, from Python: `build` a plain `nn.Module`, `train` it into a run
-directory, `evaluate` that, `load` it to predict; `register` a component of your own. Importing
-this package is instant: torch comes with the first call.
+directory (`cross_validate`: into one a fold), `evaluate` that, `load` it to predict; `register` a
+component of your own. Importing this package is instant: torch comes with the first call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
+    from nnarch.config import Config
     from nnarch.predictor import Predictor
     from nnarch.registry import Builder
     from nnarch.rundir import RunDir
 
 __version__ = "0.1.0"
-__all__ = ["build", "evaluate", "load", "register", "train"]
+__all__ = ["build", "cross_validate", "evaluate", "load", "register", "train"]
 
+COMMAND = ["nnarch.train"]  # what a run directory says it was made by
 ConfigLike = str | Path | Sequence[str | Path] | Mapping[str, Any]
 
 
@@ -61,15 +63,42 @@ def train(
     Raises: nnarch.errors.NnarchError, whose subclasses say what kind of fault it is.
     """
     from nnarch import config as configs
+
+    return _trained(configs.load(config, overrides, changes), overrides, runs_dir, each)
+
+
+def _trained(
+    config: "Config",
+    overrides: Sequence[str],
+    runs_dir: str | Path,
+    each: Callable[[Any], object] | None,
+) -> "RunDir":
     from nnarch import experiment
     from nnarch import run as runs
 
-    ready = experiment.prepare(configs.load(config, overrides, changes))
-    run = runs.start(ready, Path(runs_dir), ["nnarch.train"], overrides)
+    run = runs.start(ready := experiment.prepare(config), Path(runs_dir), COMMAND, overrides)
     for record in runs.train(ready, run):
         if each:
             each(record)
     return run
+
+
+def cross_validate(
+    config: ConfigLike,
+    *overrides: str,
+    runs_dir: str | Path = "runs",
+    each: Callable[[Any], object] | None = None,
+    **changes: Any,
+) -> "list[RunDir]":
+    """Train a network for each of the config's `data.split.folds`; their run directories.
+
+    Args: as of `train`. `evaluate` gives the figures of each.
+    """
+    from nnarch import config as configs
+    from nnarch import folds
+
+    several = folds.configs(configs.load(config, overrides, changes))
+    return [_trained(one, overrides, runs_dir, each) for one in several]
 
 
 def evaluate(

@@ -6,31 +6,22 @@ and need no training worth the name. They take a sample exactly as the network t
 same preprocessing, and answer in the user's units.
 """
 
-import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from nnarch import linear
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Contexts, Indexed, Matrix, Pixels, Rows, Windows
 from nnarch.data.dataset import Dataset
-from nnarch.data.inputs import Inputs
 from nnarch.data.streamed import Streamed
 from nnarch.data.target import Target
 from nnarch.data.task import Task
-from nnarch.lazy import LazyModule
 from nnarch.metrics import Result
 from nnarch.registry import metrics
-
-if TYPE_CHECKING:
-    from sklearn import linear_model
-else:
-    linear_model = LazyModule("sklearn.linear_model")
 
 CHUNK = 8192  # rows at once
 MOST_ROWS = 20_000  # that a linear model is fitted to
@@ -83,13 +74,13 @@ def _predictors(task: Task, dataset: Dataset) -> Iterator[tuple[str, Answers]]:
         return
     if task.kind == "regression":
         yield "mean", _constant(_mean(train, target))
-        if isinstance(train, Windows) and (channels := _seen(task, dataset, train)) is not None:
-            yield "last value", lambda rows: target.inverse(_last(rows, channels))
+        if isinstance(train, Windows) and _is_seen(task, dataset, train):
+            yield "last value", lambda rows: target.inverse(_last(rows))
     else:
         name = "label shares" if task.kind == "multilabel" else "majority class"
         yield name, _constant(_shares(task, len(train)))
-    if linear := _linear(task, dataset):
-        yield linear
+    if found := _linear(task, dataset):
+        yield found
 
 
 # Without a look at the inputs
@@ -116,20 +107,18 @@ def _mean(train: Rows, target: Target) -> Tensor:
 # Series and texts: the step before
 
 
-def _seen(task: Task, dataset: Dataset, train: Windows) -> list[int] | None:
-    """The places of what is predicted among what is predicted; None where it is not seen too."""
-    channels = [name.removesuffix("+1") for name in task.targets[: train.goals.shape[1]]]
-    is_seen = set(channels) <= set(dataset.input_names)
-    return list(range(len(channels))) if is_seen else None
+def _is_seen(task: Task, dataset: Dataset, train: Windows) -> bool:
+    """Whether what is predicted is among what is seen."""
+    first = task.targets[: train.goals.shape[1]]
+    return {name.removesuffix("+1") for name in first} <= set(dataset.input_names)
 
 
-def _last(rows: Rows, channels: list[int]) -> Tensor:
+def _last(rows: Rows) -> Tensor:
     """(N, horizon x G) the last known value of each channel, in the network's units."""
     assert isinstance(rows, Windows)
-    goals = rows.goals[:, channels]
-    steps = torch.arange(len(goals)).unsqueeze(1)
-    known = torch.where(goals.isnan(), -1, steps).cummax(0).values
-    filled = goals.gather(0, known.clamp(min=0)).nan_to_num(0.0)
+    steps = torch.arange(len(rows.goals)).unsqueeze(1)
+    known = torch.where(rows.goals.isnan(), -1, steps).cummax(0).values
+    filled = rows.goals.gather(0, known.clamp(min=0)).nan_to_num(0.0)
     return filled[rows.starts + rows.lookback - 1].repeat(1, rows.horizon)
 
 
@@ -150,13 +139,13 @@ def _following(task: Task, train: Contexts) -> Answers:
     return answers
 
 
-# Linear models
+# Linear models of the inputs
 
 
 def _linear(task: Task, dataset: Dataset) -> tuple[str, Answers] | None:
     """A linear model of the network's inputs, and what of the data it was fitted to."""
     train, target, inputs = dataset.parts["train"], dataset.preprocess.target, dataset.inputs
-    width = math.prod(inputs.shape) - len(inputs.cardinalities) + sum(inputs.cardinalities)
+    width = linear.width(inputs)
     if isinstance(train, Windows) and width > MOST_INPUTS:
         return None  # some of its steps would make it worse than it is
     used = min(width, MOST_INPUTS)
@@ -164,8 +153,8 @@ def _linear(task: Task, dataset: Dataset) -> tuple[str, Answers] | None:
     if task.kind != "regression":
         most = min(most, max(1000, int(WORK / (used * len(task.counts)))))
     few = _some(train, most)
-    flat = _flattening(inputs, evenly(width, used))
-    predict = _fitted(task, flat(few.inputs), few.target)
+    flat = linear.flattening(inputs, evenly(width, used))
+    predict = linear.fitted(task, flat(few.inputs), few.target)
     if predict is None:
         return None
 
@@ -176,52 +165,6 @@ def _linear(task: Task, dataset: Dataset) -> tuple[str, Answers] | None:
     drawn = [f"{most:,} of {len(train):,} rows"] if len(train) > most else []
     drawn += [f"{used:,} of {width:,} inputs"] if used < width else []
     return f"linear model ({', '.join(drawn)})" if drawn else "linear model", answers
-
-
-def _fitted(task: Task, inputs: Tensor, target: Tensor) -> Callable[[Tensor], Tensor] | None:
-    """What turns inputs (N, F) into answers (N, K) or (N, T); None where nothing can be fitted."""
-    if task.kind == "regression":
-        ridge = linear_model.Ridge(alpha=1.0).fit(inputs.numpy(), target.double().numpy())
-        return lambda rows: torch.from_numpy(ridge.predict(rows.numpy())).view(len(rows), -1)
-    if task.kind == "multilabel":
-        labels = [_logistic(inputs, label, 2) for label in target.long().unbind(1)]
-        return lambda rows: torch.stack([label(rows)[:, 1] for label in labels], 1)
-    if len(target.unique()) < 2:
-        return None
-    return _logistic(inputs, target, len(task.classes))
-
-
-def _logistic(inputs: Tensor, target: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
-    """Probabilities (N, K), 0 for a class that the rows do not hold."""
-    there = target.unique()
-    if len(there) == 1:
-        certain = F.one_hot(there, classes).double()
-        return lambda rows: certain.expand(len(rows), -1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as good as it gets in so many steps is good enough
-        model = linear_model.LogisticRegression(C=1.0, max_iter=100)
-        model.fit(inputs.numpy(), target.numpy())
-
-    def predict(rows: Tensor) -> Tensor:
-        chances = torch.zeros(len(rows), classes, dtype=torch.float64)
-        chances[:, there] = torch.from_numpy(model.predict_proba(rows.numpy()))
-        return chances
-
-    return predict
-
-
-def _flattening(inputs: Inputs, places: Tensor) -> Callable[[Tensor], Tensor]:
-    """Samples (N, *shape) as (N, F) float64: codes one-hot, of all numbers those at `places`."""
-
-    def flat(samples: Tensor) -> Tensor:
-        rows = samples.flatten(1).double()
-        if inputs.cardinalities:
-            codes = rows[:, -len(inputs.cardinalities) :].long().unbind(1)
-            told = [F.one_hot(*pair) for pair in zip(codes, inputs.cardinalities, strict=True)]
-            rows = torch.cat([rows[:, : -len(inputs.cardinalities)], *told], 1)
-        return rows if len(places) == rows.shape[1] else rows[:, places]
-
-    return flat
 
 
 # Rows of any kind
@@ -242,15 +185,12 @@ def _some(rows: Rows, most: int) -> Batch:
     if isinstance(rows, Streamed):
         if len(rows) > most:
             starts = evenly(len(rows) - STRETCH, most // STRETCH).unsqueeze(1)
-            rows = _of(rows, (starts + torch.arange(STRETCH)).flatten())
+            places = (starts + torch.arange(STRETCH)).flatten()
+            rows = replace(rows, chosen=rows.chosen[places], target=rows.target[places])
         return next(rows.in_order(len(rows)))
     assert isinstance(rows, Indexed)
     batch = rows.taken(evenly(len(rows), most))
     return replace(batch, inputs=rows.prepare(batch.inputs))
-
-
-def _of(rows: Streamed, chosen: Tensor) -> Streamed:
-    return replace(rows, chosen=rows.chosen[chosen], target=rows.target[chosen])
 
 
 def _measured(task: Task, rows: Rows) -> Rows:

@@ -44,11 +44,44 @@ def cores() -> int:
 
 
 def memory() -> float:
-    """The bytes of memory of this machine; no bound is known where the system does not say."""
+    """The bytes of memory that this process may use; no bound is known where nothing says one.
+
+    The least of the machine's, of the control group's and of the limit on address space.
+    """
+    return min(_of_machine(), _of_control_group(), _of_address_space())
+
+
+def _of_machine() -> float:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return math.inf
+
+
+def _of_control_group() -> float:
+    """The limit that Linux's control groups (version 2) set, as containers do."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as groups:
+            group = groups.read().rpartition("::")[2].strip()
+    except OSError:
+        return math.inf
+    limits = [math.inf]
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            with open(f"/sys/fs/cgroup{group}/memory.max", encoding="utf-8") as limit:
+                limits.append(int(limit.read()))
+        if len(group) <= 1:
+            return min(limits)
+        group = os.path.dirname(group)
+
+
+def _of_address_space() -> float:
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return math.inf
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def threads(wanted: int | str, step_flops: float) -> int:

@@ -5,6 +5,7 @@ the network's size, the loss and metrics that fit it. What only the data can tel
 loss, say) is filled into the config here, so that the config of a run is complete.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,9 @@ from nnarch import devices, plugins
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.batch import Batch
-from nnarch.data.dataset import Dataset
 from nnarch.data.batches import Rows
+from nnarch.data.dataset import Dataset
+from nnarch.data.parting import Samples
 from nnarch.data.streamed import Streamed
 from nnarch.data.task import REGRESSION, Task
 from nnarch.errors import ConfigError, DataError, cause
@@ -109,7 +111,7 @@ class Experiment:
         late = [mark for mark in marks if mark >= config.epochs]
         if late:
             said.append(f"schedule: epoch {late[0]:g} lies beyond the run's {config.epochs} epochs")
-        if self.task.counts and max(self.task.counts) >= 100 * min(self.task.counts):
+        if self.task.classes and max(self.task.counts) >= 100 * (min(self.task.counts) or math.inf):
             share = max(self.task.counts) / sum(self.task.counts)
             said.append(f"classes are very unequal: always the commonest is right {share:.1%}")
         if (
@@ -136,19 +138,10 @@ def prepare(config: Config) -> Experiment:
 
     Raises: ConfigError, DataError or MachineError, with nothing written.
     """
-    device = devices.choose(config.device)
-    facts = losses.get(config.loss["name"]).facts if config.loss else {}
-    counts = REGRESSION[0] in facts.get("tasks", ()) and not facts["standardize"]
-    if counts:  # the loss needs the target's own numbers
-        config = config.model_copy(update={"data": config.data | {"target_scaling": "none"}})
-    dtype = DTYPES[config.precision]
-    with config.locating("data"):
-        data = sources.build(config.data)
-        dataset = datasets.make(data, config.data, facts.get("tasks"), dtype)
+    device, dtype = devices.choose(config.device), DTYPES[config.precision]
+    config, _, dataset = data_of(config)
     config = _completed(config, dataset.task)
     assert config.loss is not None
-    if counts:
-        _check_sign(config.loss["name"], dataset)
     _check_sampling(config, dataset)
     with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
@@ -163,6 +156,30 @@ def prepare(config: Config) -> Experiment:
     ready = Experiment(config, dataset, loss, size, device, threads, rows, settings, training)
     _check_outputs(ready)
     return ready
+
+
+def data_of(config: Config) -> tuple[Config, Samples, Dataset]:
+    """The config as its data is used, what its source gives, and that made ready for training.
+
+    Raises: ConfigError or DataError where the data cannot be learnt so.
+    """
+    split = config.data["split"]
+    if split["folds"] and not split["fold"]:
+        raise config.fault(
+            ("data", "split", "folds"),
+            f"got {split['folds']} folds for one network; expected data.split.fold to say which",
+        )
+    facts = losses.get(config.loss["name"]).facts if config.loss else {}
+    counts = REGRESSION[0] in facts.get("tasks", ()) and not facts["standardize"]
+    if counts:  # the loss needs the target's own numbers
+        config = config.model_copy(update={"data": config.data | {"target_scaling": "none"}})
+    with config.locating("data"):
+        data = sources.build(config.data)
+        tasks = facts.get("tasks")
+        dataset = datasets.make(data, config.data, tasks, DTYPES[config.precision])
+    if counts and config.loss:
+        _check_sign(config.loss["name"], dataset)
+    return config, data, dataset
 
 
 def _completed(config: Config, task: Task) -> Config:

@@ -278,9 +278,11 @@ def _of_labels(function: Callable[..., Any], result: Result, **options: Any) -> 
 
 def _averaged(function: Callable[..., Any], result: Result, average: Average) -> float:
     if average == "binary" and result.task.kind != "binary":
+        classes = result.task.classes
+        several = f"{len(classes)} classes" if classes else f"{len(result.task.targets)} labels"
         raise ConfigError(
-            f"metrics: got average 'binary' for a task of {len(result.task.classes)} classes; "
-            "expected 'macro', 'micro' or 'weighted'"
+            f"metrics: got average 'binary' for a task of {several}; expected 'macro', 'micro' or "
+            "'weighted'"
         )
     return _of_labels(function, result, average=average, zero_division=0)
 

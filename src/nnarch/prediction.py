@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnarch.data import images, newdata, text
+from nnarch.data import images, newdata, vocabulary
 from nnarch.data.array import Array
 from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
 from nnarch.data.series import Series
@@ -127,7 +127,7 @@ def _next_tokens(predictor: Predictor, spec: dict[str, Any], path: Path) -> Iter
         raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     for start in range(0, len(lines), CHUNK):
         some = lines[start : start + CHUNK]
-        seen = text.encode(some, predictor.task.classes, spec["tokens"], made.shape[0])
+        seen = vocabulary.encode(some, predictor.task.classes, spec["tokens"], made.shape[0])
         chances, best = predictor(seen).max(1)
         words = [predictor.task.classes[place] for place in best.tolist()]
         yield {"text": some, predictor.task.targets[0]: words, "probability": chances.numpy()}

@@ -88,7 +88,9 @@ class Predictor(nn.Module):
                 f"got samples of shape {tuple(samples.shape)}; expected (samples, "
                 f"{', '.join(map(str, expected))})"
             )
-        return samples
+        if bool(samples.isnan().any()):
+            raise DataError("the array holds values that are not finite numbers")
+        return _tokens(samples, made.vocabulary) if made.vocabulary else samples
 
     def _table(self, given: Any) -> Table:
         names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
@@ -113,6 +115,18 @@ class Predictor(nn.Module):
         return Table(inputs, tuple(column for column, _ in columns), None, ())
 
 
+def _tokens(samples: Tensor, vocabulary: int) -> Tensor:
+    """Samples as int64, each a token below `vocabulary`."""
+    tokens = samples.long()
+    strange = (tokens != samples) | (tokens < 0) | (tokens >= vocabulary)
+    if bool(strange.any()):
+        raise DataError(
+            f"the array holds {samples[strange][0].item()}; expected tokens, whole numbers from 0 "
+            f"to {vocabulary - 1}"
+        )
+    return tokens
+
+
 def _column(name: str, values: Any) -> tuple[Column, Tensor]:
     """A column of anything that is like a list: of numbers, or else of words."""
     cells = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
@@ -122,7 +136,9 @@ def _column(name: str, values: Any) -> tuple[Column, Tensor]:
         return Column(name), _finite(cells, f"column {name!r}")
     if cells.dtype.kind == "M":
         seconds = cells.astype("datetime64[us]").astype("float64") / 1e6
-        return Column(name, "datetime"), torch.from_numpy(np.where(np.isnat(cells), np.nan, seconds))
+        return Column(name, "datetime"), torch.from_numpy(
+            np.where(np.isnat(cells), np.nan, seconds)
+        )
     listed = ["" if _is_nothing(cell) else str(cell).strip() for cell in cells.tolist()]
     words = {word: code for code, word in enumerate(dict.fromkeys(filter(None, listed)))}
     codes = [words.get(cell, torch.nan) for cell in listed]

@@ -216,7 +216,11 @@ def _prepare_columns(starter: Starter, table: Table, ready: Dataset) -> None:
     if rows >= 1000:
         data["scaling"] = "quantile"
         starter.comments["data.scaling"] = "numbers by rank, to a normal distribution"
-    if isinstance(table.target, Tensor) and ready.task.kind == "regression" and _skewed(table.target):
+    if (
+        isinstance(table.target, Tensor)
+        and ready.task.kind == "regression"
+        and _skewed(table.target)
+    ):
         data["target_transform"] = "log1p"
         starter.comments["data.target_transform"] = "the target is of many sizes"
         starter.said.append("the target is skewed: its logarithm is learnt")
@@ -270,17 +274,20 @@ def _of_samples_of(rows: int) -> dict[str, Any]:
 
 
 def _of_table(starter: Starter, ready: Dataset, rows: int) -> dict[str, Any]:
-    small, middle = rows < 1000, rows < 20_000
+    small = rows < 1000
     batch = 16 if rows < 400 else 32 if small else 128 if rows < 10_000 else 256
-    steps = 3000 if small else 8000 if middle else 20_000
-    epochs = _epochs(rows, batch, steps)
+    epochs = _epochs(rows, batch, steps=3000 if small else 8000)
     return {
         "model": {
-            "widths": [64, 64] if small else [256, 128] if middle else [512, 256],
+            "widths": [64, 64] if small else [256, 128],
             "activation": "relu",
-            "dropout": 0.3 if small else 0.2 if middle else 0.1,
+            "dropout": 0.3 if small else 0.2 if rows < 20_000 else 0.1,
         },
-        "optimizer": {"name": "adamw", "lr": 1e-3 if small else 2e-3, "weight_decay": 0.1 if small else 0.01},
+        "optimizer": {
+            "name": "adamw",
+            "lr": 1e-3 if small else 2e-3,
+            "weight_decay": 0.1 if small else 0.01,
+        },
         "schedule": {"name": "cosine", "warmup": min(2, epochs // 10)},
         "batch_size": batch,
         "epochs": epochs,
@@ -293,13 +300,17 @@ def _epochs(rows: int, batch: int, steps: int) -> int:
     return max(5, min(200, round(steps * batch / rows)))
 
 
-def _lines(value: dict[str, Any], comments: dict[str, str], at: str = "", indent: int = 0) -> list[str]:
+def _lines(
+    value: dict[str, Any], comments: dict[str, str], at: str = "", indent: int = 0
+) -> list[str]:
     lines = []
     for key, inner in value.items():
         path = f"{at}.{key}" if at else key
         said = f"  # {comments[path]}" if path in comments else ""
         space = " " * indent
-        if isinstance(inner, dict) and any(p.startswith(f"{path}.") for p in comments) or key == "data":
+        if (
+            isinstance(inner, dict) and any(p.startswith(f"{path}.") for p in comments)
+        ) or key == "data":
             lines += [f"{space}{key}:{said}", *_lines(inner, comments, path, indent + 2)]
         else:
             lines.append(f"{space}{key}: {_written(inner)}{said}")

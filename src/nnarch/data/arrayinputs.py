@@ -69,7 +69,7 @@ class ArrayInputs(nn.Module):
             made.scale += 254.0 * (first.dtype == torch.uint8)
             return made
         places = numeric(str(i) for i in range(first[0].numel()))
-        rows = (block.flatten(1) for block in chain([first], blocks))
+        rows = (block.reshape(-1, len(places)) for block in chain([first], blocks))
         statistics = gather(rows, places, torch.arange(0))
         fitted = scalings.build(scaling, len(made.scale))
         fitted.fit(statistics.pooled(len(made.scale)))
@@ -82,14 +82,16 @@ class ArrayInputs(nn.Module):
         Args:
             dtype: what to compute in; the samples' own, or float32 for whole numbers, unless given.
         """
-        own = samples.dtype if samples.is_floating_point() else torch.float32
-        samples = samples.to(dtype or own)
+        whole = not samples.is_floating_point()
+        samples = samples.to(dtype or (torch.float32 if whole else samples.dtype))
         broadcast = (-1, *[1] * (samples.dim() - 2)) if len(self.shape) == 3 else (1,)
         offset, scale = (
             buffer.to(samples.device, samples.dtype).view(broadcast)
             for buffer in (self.offset, self.scale)
         )
-        return (samples - offset) / scale
+        scaled = (samples - offset) / scale
+        largest = torch.finfo(scaled.dtype).max
+        return scaled if whole else scaled.clamp(-largest, largest)
 
 
 def _channels(shape: tuple[int, ...]) -> int:

@@ -6,18 +6,16 @@ block can end where a row does. A block of which this is not certain is not plai
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from nnarch.lazy import LazyModule
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
 else:
     np = LazyModule("numpy")
-    pl = LazyModule("polars")
 
 LF, CR, QUOTE = b'\n\r"'
 LONE_CR = re.compile(rb"\r(?!\n)")
@@ -50,11 +48,9 @@ class Block:
     starts: "np.ndarray | None" = None
 
     @property
-    def lines(self) -> "pl.Series":
-        """The number of the line in which each row begins."""
-        if self.starts is None:
-            return pl.int_range(self.line, self.line + self.rows, eager=True)
-        return pl.Series(self.starts + self.line)
+    def first_lines(self) -> "np.ndarray":
+        """(rows,) numbers of the lines in which each row begins."""
+        return self.line + (np.arange(self.rows) if self.starts is None else self.starts)
 
 
 def blocks(stream: IO[bytes], separator: str, skip: int, size: int) -> Iterator[Block]:
@@ -81,6 +77,21 @@ def blocks(stream: IO[bytes], separator: str, skip: int, size: int) -> Iterator[
         yield Block(rest, offset, line)
 
 
+def joined(parts: Sequence[Block]) -> Block:
+    """Blocks that follow on one another as one, without its bytes."""
+    starts = None
+    if any(part.starts is not None for part in parts):
+        starts = np.concatenate([part.first_lines - parts[0].line for part in parts])
+    return replace(
+        parts[0],
+        data=b"",
+        separators=sum(part.separators for part in parts),
+        rows=sum(part.rows for part in parts),
+        line_count=sum(part.line_count for part in parts),
+        starts=starts,
+    )
+
+
 def _block(data: bytes, offset: int, line: int, separator: str) -> Block:
     """The whole rows that the data begin with."""
     if (b"\r" in data and LONE_CR.search(data)) or (
@@ -90,8 +101,8 @@ def _block(data: bytes, offset: int, line: int, separator: str) -> Block:
     cells = np.frombuffer(data, np.uint8)
     if b'"' in data:
         return _quoted(data, cells, offset, line, separator)
-    rows = np.count_nonzero(cells == LF) + (not data.endswith(b"\n"))
-    separators = np.count_nonzero(cells == ord(separator))
+    rows = int(np.count_nonzero(cells == LF)) + (not data.endswith(b"\n"))
+    separators = int(np.count_nonzero(cells == ord(separator)))
     return Block(data, offset, line, True, separators, rows, rows)
 
 

@@ -5,8 +5,8 @@ a single cell. What is no number but was surely meant as one (1,000 or 1,5) is t
 words, since to take it as a word would be a silent mistake.
 """
 
+import re
 from collections.abc import Iterable
-from re import ASCII, IGNORECASE, compile
 from typing import TYPE_CHECKING, Literal
 
 from nnarch.data.task import MOST_CLASSES
@@ -23,9 +23,11 @@ MISSING = ("na", "n/a", "nan", "-nan", "null", "none", "nil", "?", "-")
 LARGEST = 3.4028234663852886e38  # in float32, which networks compute in
 DECIMAL_COMMA = str.maketrans(".,", ",.")
 # A number but for what stands before its decimals or thousands.
-MISSPELT = r"^[-+]?(\d+([.,]\d+)?|\d{1,3}([.,]\d{3})+([.,]\d+)?|[.,]\d+)([eE][-+]?\d+)?$"
-_MISSPELT = compile(MISSPELT, ASCII | IGNORECASE)
-CODE = r"^\d\d+$"  # as of places, if one begins with a zero and all are equally long
+MISSPELT = (
+    r"^[-+]?([0-9]+([.,][0-9]+)?|[0-9]{1,3}([.,][0-9]{3})+([.,][0-9]+)?|[.,][0-9]+)"
+    r"([eE][-+]?[0-9]+)?$"
+)
+CODE = r"^[0-9]{2,}$"  # as of places, if one begins with a zero and all are equally long
 TRUE = ("true", "yes", "y", "t")
 FALSE = ("false", "no", "n", "f")  # each the opposite of the word above
 MOST_NAMES = 30  # in a message
@@ -59,7 +61,7 @@ def is_misspelt(cell: str) -> bool:
     >>> is_misspelt("1,000.5"), is_misspelt("1.0.2")
     (True, False)
     """
-    return bool(_MISSPELT.match(cell))
+    return bool(re.match(MISSPELT, cell))
 
 
 def are_labels(words: Iterable[str], decimal: Decimal, asked: bool | None) -> bool:

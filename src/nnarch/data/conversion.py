@@ -36,6 +36,7 @@ EXPECTED = {
     "boolean": "true or false, yes or no, 1 or 0",
     "datetime": "a date such as 2024-05-31 or 2024-05-31T23:59:59",
 }
+MOMENTS = ("missing", "mean", "deviation", "minimum", "maximum", "integral")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -122,9 +123,6 @@ def _as_told(word: str, kind: ColumnKind) -> str:
     if value is None:
         return word
     return spelt(value) if kind == "numeric" else TOLD[value]
-
-
-MOMENTS = ("missing", "mean", "deviation", "minimum", "maximum", "integral")
 
 
 def _retold(one: Statistics, kind: ColumnKind) -> Statistics:

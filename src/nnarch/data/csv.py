@@ -8,7 +8,7 @@ from nnarch.data.cells import MISSING, Decimal
 from nnarch.data.dialect import Separator
 from nnarch.data.gather import Names, Wanted
 from nnarch.data.table import Table
-from nnarch.data.textfile import BLOCK, Header, TextFile, open_text
+from nnarch.data.textfile import Header, TextFile, open_text
 from nnarch.options import FilePath, Paths
 from nnarch.registry import sources
 
@@ -39,7 +39,6 @@ def csv(
         val: Files of their own for validation; the others are not parted then.
         test: Files of their own for testing.
     """
-
     files = [
         [] if one is None else open_all(one, separator, decimal, header, na_values)
         for one in (path, val, test)
@@ -91,7 +90,7 @@ def chunks(
     decimal: Decimal = ".",
     header: Header = "auto",
     missing: Sequence[str] | None = None,
-    rows_or_bytes: int = BLOCK,
+    rows_or_bytes: int = 1 << 26,
 ) -> Iterator[Table]:
     """The same rows in the same order, about `rows_or_bytes` bytes of a file at once.
 
@@ -121,9 +120,7 @@ def open_all(
     decimal: Decimal,
     header: Header,
     missing: Sequence[str] | None,
-    size: int = BLOCK,
+    size: int | None = None,
 ) -> list[TextFile]:
     marks = MISSING if missing is None else [word.lower() for word in missing]
-    return [
-        open_text(file, separator, decimal, header, marks, size) for file in paths.files(path)
-    ]
+    return [open_text(file, separator, decimal, header, marks, size) for file in paths.files(path)]

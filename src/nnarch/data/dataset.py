@@ -7,8 +7,9 @@ preprocessing that the network was trained under.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from nnarch.data.parting import Samples, complete, divide, keys
 from nnarch.data.preprocess import Preprocess
 from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
 from nnarch.data.series import Series
-from nnarch.data.split import PARTS, Parts
+from nnarch.data.split import Parts
 from nnarch.data.spool import BLOCK, Spool, blocks, take
 from nnarch.data.statistics import gather, sample_rows
 from nnarch.data.streamed import Streamed
@@ -46,6 +47,7 @@ class Dataset:
 
     Attributes:
         parts: `train`, `val` and `test`.
+        chosen: the sample numbers of each.
         fingerprint: SHA-256 of the data, to know the same again.
         lowest: the least number of a regression's target.
         shared: how many test rows are training rows as well.
@@ -56,6 +58,7 @@ class Dataset:
     task: Task
     preprocess: Preprocess
     parts: Mapping[str, Rows]
+    chosen: Parts
     fingerprint: str
     lowest: float = 0.0
     shared: int = 0
@@ -104,9 +107,10 @@ def make(
         task,
         preprocess,
         rows(data, task, preprocess, chosen, dtype),
+        chosen,
         fingerprint(data),
         _lowest(data),
-        _shared(data, task, preprocess.inputs.names, chosen),
+        shared(data, task, preprocess.inputs.names, chosen, "test"),
         (*data.notes, *notes),
         NOUNS[type(data)],
     )
@@ -154,8 +158,9 @@ def rows(
 
 
 def fingerprint(data: Samples) -> str:
-    """SHA-256 of names and values."""
+    """SHA-256 of names, values and given parts."""
     digest = hashlib.sha256()
+    values: Iterable[Tensor]
     if isinstance(data, Tokens):
         digest.update(repr((data.vocabulary, data.context)).encode())
         values = [data.ids, data.documents]
@@ -166,16 +171,38 @@ def fingerprint(data: Samples) -> str:
     else:
         columns = data.columns if isinstance(data, Table) else ()
         named = [(column.name, column.kind, column.words) for column in columns]
-        digest.update(repr((named, data.target_names)).encode())
-        everything = torch.arange(len(data))
-        on_disk = isinstance(data.inputs, Spool)
-        values = [*(blocks(data.inputs, everything) if on_disk else [data.inputs])]
-        values += [data.target] if isinstance(data.target, Tensor) else []
+        shape = tuple(data.inputs.shape[1:])
+        digest.update(repr((named, data.target_names, shape)).encode())
         if isinstance(data.target, list):
             digest.update(repr(data.target).encode())
+        numbers = [data.target] if isinstance(data.target, Tensor) else []
+        on_disk = isinstance(data.inputs, Spool)
+        inputs = blocks(data.inputs, torch.arange(len(data))) if on_disk else [data.inputs]
+        values = chain(inputs, numbers)
+    if not isinstance(data, Series) and data.parts is not None:
+        values = chain(values, [data.parts])
     for tensor in values:
         digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def shared(data: Samples, task: Task, names: tuple[str, ...], chosen: Parts, part: str) -> int:
+    """How many samples of a part, with their target, are among the training samples.
+
+    Args:
+        names: the columns to compare rows by.
+    """
+    if isinstance(data, Series | Tokens):
+        return 0
+    truth = tasks.encode(data, task).view(len(data), -1)
+    places = [data.input_names.index(name) for name in names] if isinstance(data, Table) else []
+    found = []
+    for those in (chosen["train"], chosen[part]):
+        pieces = those.split(HASHED)
+        samples = (take(data.inputs, piece) for piece in pieces)
+        values = duplicates.numbers(s[:, places] if places else s for s in samples)
+        found.append(values * 31 + duplicates.numbers(truth[piece] for piece in pieces))
+    return duplicates.shared(*found)
 
 
 def _check(data: Samples, spec: Mapping[str, Any]) -> None:
@@ -247,9 +274,7 @@ def _fitted(
 def _fitted_to_series(data: Series, spec: Mapping[str, Any], train: Tensor) -> Preprocess:
     """Scaling by the steps that training windows cover."""
     steps = slice(0, int(data.starts[train].max()) + data.lookback + data.horizon)
-    made = SeriesInputs.fit(
-        data.inputs[steps], data.input_names, data.lookback, spec["scaling"]
-    )
+    made = SeriesInputs.fit(data.inputs[steps], data.input_names, data.lookback, spec["scaling"])
     channels = Target(len(data.channels))
     goals = data.goals[steps]
     channels.fit(goals[~goals.isnan().any(1)], spec["target_scaling"], spec["target_transform"])
@@ -271,22 +296,3 @@ def _prepared(table: Table, made: TableInputs, chosen: Tensor, dtype: torch.dtyp
 def _lowest(data: Samples) -> float:
     target = data.goals if isinstance(data, Series) else getattr(data, "target", None)
     return float(target.nan_to_num(0.0).min()) if isinstance(target, Tensor) else 0.0
-
-
-def _shared(data: Samples, task: Task, names: tuple[str, ...], chosen: Parts) -> int:
-    """How many test samples, with their target, are among the training samples.
-
-    Args:
-        names: the columns to compare rows by.
-    """
-    if isinstance(data, Series | Tokens):
-        return 0
-    truth = tasks.encode(data, task).view(len(data), -1)
-    places = [data.input_names.index(name) for name in names] if isinstance(data, Table) else []
-    found = []
-    for part in (PARTS[0], PARTS[2]):
-        pieces = chosen[part].split(HASHED)
-        samples = (take(data.inputs, piece) for piece in pieces)
-        values = duplicates.numbers(s[:, places] if places else s for s in samples)
-        found.append(values * 31 + duplicates.numbers(truth[piece] for piece in pieces))
-    return duplicates.shared(*found)

@@ -18,35 +18,55 @@ else:
 Order = Literal["year first", "day first", "month first"]
 
 ORDERS: tuple[Order, ...] = ("year first", "day first", "month first")
-TIME = r"([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|[+-]\d{2}:?\d{2}))?)?"
-YEAR_FIRST = rf"^\d{{4}}([-/]\d{{1,2}}|(-\d{{1,2}}-|/\d{{1,2}}/)\d{{1,2}}{TIME})$"
-YEAR_LAST = rf"^\d{{1,2}}(-\d{{1,2}}-|/\d{{1,2}}/|\.\d{{1,2}}\.)\d{{4}}{TIME}$"
+TIME = r"([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?(Z|[+-][0-9]{2}:?[0-9]{2}))?)?"
+YEAR_FIRST = rf"^[0-9]{{4}}([-/][0-9]{{1,2}}|(-[0-9]{{1,2}}-|/[0-9]{{1,2}}/)[0-9]{{1,2}}{TIME})$"
+YEAR_LAST = rf"^[0-9]{{1,2}}(-[0-9]{{1,2}}-|/[0-9]{{1,2}}/|\.[0-9]{{1,2}}\.)[0-9]{{4}}{TIME}$"
 DAYS = {"year first": "%Y-%m-%d", "day first": "%d-%m-%Y", "month first": "%m-%d-%Y"}
-CLOCKS = ("", " %H:%M:%S%.f", " %H:%M")
+CLOCKS = (
+    ("", ""),
+    (" %H:%M:%S%.f", ""),
+    (" %H:%M", ""),
+    (" %H:%M:%S%.f", "%z"),
+    (" %H:%M", "%z"),
+)
+
+
+def are_dates(words: "pl.Series", order: Order) -> bool:
+    """Whether all words, of which none is null, are dates in this order."""
+    return words.str.contains(_written(order)).all() and seconds(words, order).null_count() == 0
 
 
 def seconds(words: "pl.Series", order: Order) -> "pl.Series":
     """Seconds since 1970 in UTC (Float64) of what is a date in this order; null of what is not."""
-    written = words.str.contains(YEAR_FIRST if order == "year first" else YEAR_LAST)
-    rest = pl.select(pl.when(written).then(_canonical(words)).otherwise(None)).to_series()
+    rest = words.set(~words.str.contains(_written(order)), None)
+    rest = _canonical(rest)
     found = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(words))
-    for clock in CLOCKS:
-        for zone in (False, True) if clock else (False,):
-            if found.null_count() == words.null_count():
-                return found
-            kind = pl.Datetime("us", "UTC" if zone else None)
-            form = DAYS[order] + clock + ("%z" if zone else "")
-            parsed = rest.str.strptime(kind, form, strict=False)
-            found = found.zip_with(found.is_not_null(), parsed.dt.epoch("us") / 1e6)
+    for clock, zone in CLOCKS:
+        if found.null_count() == words.null_count():
+            break
+        kind = pl.Datetime("us", "UTC" if zone else None)
+        parsed = rest.str.strptime(kind, DAYS[order] + clock + zone, strict=False)
+        found = found.zip_with(found.is_not_null(), pl.select(since_1970(parsed)).to_series())
     return found
+
+
+def since_1970(times: "pl.Series | pl.Expr") -> "pl.Expr":
+    """Seconds (Float64) of times, to the microsecond."""
+    millionths = (pl.lit(times) if isinstance(times, pl.Series) else times).dt.epoch("us")
+    whole = millionths // 1_000_000  # polars divides by multiplying, which is not exact
+    return whole + (millionths - whole * 1_000_000) / 1e6
+
+
+def _written(order: Order) -> str:
+    return YEAR_FIRST if order == "year first" else YEAR_LAST
 
 
 def _canonical(words: "pl.Series") -> "pl.Series":
     """2016/7/1T10:00 Z as 2016-7-1 10:00+00:00, and 1949-01 as 1949-01-01."""
     return (
-        words.str.replace(r"^(\d{4})[-/](\d{1,2})$", "$1-$2-01")
-        .str.replace(r"^(\d+)[-/.](\d+)[-/.](\d+)", "$1-$2-$3")
+        words.str.replace(r"^([0-9]{4})[-/]([0-9]{1,2})$", "$1-$2-01")
+        .str.replace(r"^([0-9]+)[-/.]([0-9]+)[-/.]([0-9]+)", "$1-$2-$3")
         .str.replace("T", " ", literal=True)
         .str.replace(r" ?Z$", "+00:00")
-        .str.replace(r" ([+-]\d{2}:?\d{2})$", "$1")
+        .str.replace(r" ([+-][0-9]{2}:?[0-9]{2})$", "$1")
     )

@@ -49,28 +49,26 @@ def find(
     lines: Sequence[str], separator: Separator, decimal: Decimal, header: Literal["auto"] | bool
 ) -> Dialect:
     """The dialect of a file that begins with these lines."""
-    notes = []
+    character = CHARACTERS.get(separator, separator)
     if separator == "auto":
         character = _separator(lines, decimal)
-        if character != ",":
-            notes.append(f"separator {NAMES.get(character, character)!r}")
-    else:
-        character = CHARACTERS.get(separator, separator)
-    rows = records([*map(str.rstrip, lines)] if character == " " else lines, character)
+    rows = records([line.strip() for line in lines] if character == " " else lines, character)
+    notes = []
+    if separator == "auto" and character != "," and rows and len(rows[0]) > 1:
+        notes.append(f"separator {NAMES.get(character, character)!r}")
     if header == "auto":
         header = _has_header(rows, decimal)
-        if header and rows and _are_like_years(_numbers(rows[0], decimal)):
-            if not _names_above_numbers(rows, decimal):
-                notes.append(
-                    f"the first line is taken as names, though it holds numbers such as "
-                    f"{_numerals(rows[0], decimal)[0]}; data.header: false reads it as a row"
-                )
+        if header and rows and (numerals := _numerals(rows[0], decimal)):
+            notes.append(
+                f"the first line is taken as names, though {numerals[0]} is a number; "
+                "data.header: false reads it as a row"
+            )
     return Dialect(character, header, tuple(notes))
 
 
 def _separator(lines: Sequence[str], decimal: Decimal) -> str:
     """The one of which there are equally many in all rows, or else in most."""
-    best, most = ",", 0.0
+    best, most = ";" if decimal == "," else ",", 0.0
     for character in CANDIDATES:
         if character == decimal:
             continue
@@ -133,7 +131,7 @@ def _numbers(row: list[str], decimal: Decimal) -> list[float | None]:
 def _are_like_years(numbers: list[float | None]) -> bool:
     """Whether these could be names that are numbers.
 
-    >>> _are_like_years([1990, 1995]), _are_like_years([0, 1, 2]), _are_like_years([3, 7, 9])
+    >>> _are_like_years([1990.0, 1995.0]), _are_like_years([0.0, 1.0, 2.0]), _are_like_years([3.0])
     (True, True, False)
     """
     whole = [number for number in numbers if number is not None and number.is_integer()]

@@ -25,7 +25,9 @@ def shared(first: Tensor, second: Tensor) -> int:
 
 def _of_block(rows: Tensor) -> Tensor:
     if rows.is_floating_point():
-        rows = (rows.double() + 0.0).contiguous().view(torch.int64)  # -0.0 is 0.0
+        rows = rows.double() + 0.0  # -0.0 is 0.0
+        rows = torch.where(rows.isnan(), torch.nan, rows)  # of many bit patterns one
+        rows = rows.contiguous().view(torch.int64)
     rows = rows.long()
     weights = torch.randint(
         -(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(SEED)

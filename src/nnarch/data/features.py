@@ -89,6 +89,13 @@ def choose(
     return features, _notes(features, ignored, told)
 
 
+def why_not(one: Statistics) -> str:
+    """Why nothing is to be learnt from a column, which nobody named; empty where something is."""
+    if _reads_as_text(one):
+        one = restated(one, {one.columns[0].name: "text"})
+    return _hopeless(_feature(one), one) or _useless(one)
+
+
 def expressed(column: Column, values: Tensor, feature: Feature) -> Tensor:
     """The cells (N,) of a column of any table as the numbers that `feature` stands for.
 

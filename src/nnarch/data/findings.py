@@ -82,8 +82,7 @@ class Findings:
         self.words = whole.agg(first, pl.col("count").sum()).select(self.words.columns)
         if self.most is not None and len(self.words) > self.most:
             self.has_lost = True
-            self.words = self.words.filter(~pl.col("value").is_between(-LARGEST, LARGEST))
-            self.words = self.words.head(self.most)
+            self.words = self.words.filter(~_is_clean()).head(self.most)
 
     def _distinct(self, cells: "pl.Series", places: "pl.Series", file: int) -> "pl.DataFrame":
         word = pl.col("word")
@@ -105,7 +104,7 @@ class Findings:
         words = _but_missing(seen)["word"]
         if not len(words):
             return
-        self.orders = [order for order in self.orders if _are_dates(words, order)]
+        self.orders = [order for order in self.orders if dates.are_dates(words, order)]
         if 0 not in self.lengths:
             is_code, length = words.str.contains(CODE), words.str.len_bytes()
             self.lengths |= set(length.zip_with(is_code, length * 0).unique())
@@ -204,8 +203,7 @@ class Findings:
             .then(pl.lit(signs))
             .otherwise(pl.lit(expected))
         )
-        clean = value.is_between(-LARGEST, LARGEST).fill_null(False)
-        faults = _but_missing(self.words).filter(~clean).with_columns(why=why)
+        faults = _but_missing(self.words).filter(~_is_clean()).with_columns(why=why)
         if faults.is_empty():
             return ""
         first = faults.sort("file", "place").row(0, named=True)
@@ -267,8 +265,5 @@ def _but_missing(words: "pl.DataFrame") -> "pl.DataFrame":
     return words.filter(~is_missing.fill_null(False))
 
 
-def _are_dates(words: "pl.Series", order: Order) -> bool:
-    few = words.head(100)  # most columns hold no dates, and are seen to by few cells
-    return not (
-        dates.seconds(few, order).null_count() or dates.seconds(words, order).null_count()
-    )
+def _is_clean() -> "pl.Expr":
+    return pl.col("value").is_between(-LARGEST, LARGEST).fill_null(False)

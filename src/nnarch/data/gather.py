@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias
 
 from pydantic import Field
 
+from nnarch.data import findings
 from nnarch.data.cells import MOST_NAMES, Decimal, are_labels, number_in
-from nnarch.data.findings import MOST_WORDS, Findings
+from nnarch.data.findings import Findings
 from nnarch.data.frame import Frame
 from nnarch.data.table import ColumnKind, Table
 from nnarch.errors import ConfigError, DataError
@@ -136,17 +137,16 @@ def read(files: Sequence[RowFile], wanted: Wanted, parts: Sequence[int] | None =
 
 def chunks(files: Sequence[RowFile], wanted: Wanted) -> Iterator[Table]:
     """The rows of the files as they come, never all at once; each table has the same columns."""
-    survey = Survey(files, wanted, MOST_WORDS)
+    survey = Survey(files, wanted, findings.MOST_WORDS)
     survey.run()
     for _, rows in survey.rows():
         yield survey.table(survey.inputs(rows), survey.target(rows), len(rows.places))
 
 
 def _joined(targets: Sequence[Target]) -> Target:
-    if isinstance(targets[0], list):
-        return [label for labels in targets for label in labels or ()]
-    tensors = [target for target in targets if not isinstance(target, list | None)]
-    return torch.cat(tensors) if tensors else None
+    tensors = [target for target in targets if isinstance(target, torch.Tensor)]
+    labels = [label for target in targets if isinstance(target, list) for label in target]
+    return torch.cat(tensors) if tensors else labels or None
 
 
 class Survey:
@@ -202,13 +202,13 @@ class Survey:
                 yield index, rows
 
     def _nothing_found(self, name: str) -> Findings:
-        kind = self.files[0].kinds.get(name)
+        kinds = [file.kinds[name] for file in self.files if name in file.kinds]
         return Findings(
             name,
             [file.name for file in self.files],
             place=self.files[0].place,
             decimal=self.wanted.decimal,
-            kind="categorical" if name in self.wanted.words else kind,
+            kind="categorical" if name in self.wanted.words else kinds[0] if kinds else None,
             fault=next((file.faults[name] for file in self.files if name in file.faults), ""),
             missing=self.wanted.missing,
             most=self.most,
@@ -280,3 +280,9 @@ def _check_same_columns(first: RowFile, other: RowFile) -> None:
         has = f"has column {extra[0]!r}" if extra else f"has no column {lacks[0]!r}"
         than = "has not" if extra else "has"
         raise DataError(f"{other.name}: {has}, which {first.name} {than}; expected the same ones")
+    for name, kind in other.kinds.items():
+        if (like := first.kinds.get(name, kind)) != kind:
+            raise DataError(
+                f"{other.name}: column {name!r} is {kind}, but {like} in {first.name}; "
+                "expected one kind"
+            )

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from nnarch.data.array import Array
 from nnarch.data.datafile import decompressed, fill, opened, require_memory
 from nnarch.data.pairs import Pair, record
-from nnarch.data.paths import shown
+from nnarch.data.paths import check, shown
 from nnarch.data.split import PARTS
 from nnarch.data.table import Table
 from nnarch.errors import ConfigError, DataError
@@ -79,6 +79,7 @@ def read(path: str | os.PathLike[str], *, needs_target: bool = False) -> Table |
 
 def _pair(path: str | None, labels: str | None, needs_target: bool, part: int = 0) -> Pair:
     assert path is not None
+    check(path, EXPECTED)
     labels = labels or _labels_beside(path)
     if labels is None and needs_target:
         raise DataError(

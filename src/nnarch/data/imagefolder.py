@@ -6,8 +6,8 @@ folder are refused, since what lies elsewhere is easily changed unseen.
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from nnarch.data.paths import shown
 from nnarch.data.pictures import is_image
@@ -103,5 +103,5 @@ def classes_in(root: str) -> ImageFolder:
     return found
 
 
-def _refuse(error: OSError) -> Iterator[None]:
+def _refuse(error: OSError) -> NoReturn:
     raise DataError(f"{shown(str(error.filename))}: cannot be read: {error.strerror}")

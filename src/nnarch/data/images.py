@@ -9,7 +9,7 @@ from pydantic import Field
 from nnarch.data import imagefolder, wordcolumn
 from nnarch.data.array import Array
 from nnarch.data.imagefolder import ImageFolder
-from nnarch.data.paths import shown
+from nnarch.data.paths import check, shown
 from nnarch.data.pictures import EXPECTED, Channels, Size, decoded, is_image
 from nnarch.data.table import Table
 from nnarch.errors import ConfigError, DataError
@@ -38,6 +38,8 @@ def images(
 ) -> Array:
     """Image files: a folder with a folder for each class, or a CSV file that names them.
 
+    Pixels are taken as they are stored, whichever way up a camera says that they are.
+
     Options:
         path: The folder, whose folders are the classes; these may stand in folders called train,
             val and test. Or a CSV file.
@@ -59,6 +61,7 @@ def images(
         parts = torch.tensor(found.parts) if found.parts else None
         inputs = torch.from_numpy(pixels)
         return Array(inputs, found.labels, CLASS, parts, (*found.notes, *notes))
+    check(path, "a folder of images, or a CSV file that names them")
     if target is None:
         raise ConfigError("data.target: missing; expected the column to predict, of the CSV file")
     table, names = _listed(path, image, target)
@@ -107,7 +110,7 @@ def _pair(size: int | list[int] | None) -> Size | None:
 
 def _listed(path: str, image: str | None, target: str | None) -> tuple[Table, list[str]]:
     """The rows of a CSV file, and the name of a file in each."""
-    table = wordcolumn.read(path, image, target, _looks_like_images)
+    table = wordcolumn.read(path, image, target, _looks_like_images, "data.image")
     (column,), codes = table.columns, table.inputs[:, 0]
     if missing := codes.isnan().nonzero().flatten().tolist():
         raise DataError(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnarch.data import idx, images, npz, reading, text
+from nnarch.data import idx, images, npz, reading
 from nnarch.data.array import Array
 from nnarch.data.parting import Samples
 from nnarch.data.preprocess import Preprocess
@@ -52,9 +52,7 @@ def read(
     return _array(path, spec, needs_target)
 
 
-def chunks(
-    path: str, spec: Mapping[str, Any], made: TableInputs, task: Task
-) -> Iterator[Table]:
+def chunks(path: str, spec: Mapping[str, Any], made: TableInputs, task: Task) -> Iterator[Table]:
     """The rows of a file to predict from, a chunk at a time."""
     if path.lower().endswith(ARRAYS):
         yield npz.read(path, **_named(spec), features=len(made.names))  # pyright: ignore

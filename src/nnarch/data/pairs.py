@@ -107,11 +107,11 @@ def record(pairs: Sequence[Pair], parted: bool, notes: Sequence[str] = ()) -> Ta
     parts = torch.tensor([one.part for one in pairs]).repeat_interleave(lengths)
     rest = (targets, target_names, parts if parted else None)
     if first.inputs.ndim == 2:
-        inputs = torch.cat([_inputs(one, torch.float64) for one in pairs])
+        inputs = _joined([_inputs(one, torch.float64) for one in pairs])
         columns = numeric(f"x{place}" for place in range(1, inputs.shape[1] + 1))
         return Table(inputs, columns, *rest, tuple(notes))
     kind = _dtype(np.result_type(*(one.inputs for one in pairs)), first.inputs.ndim)
-    inputs, note = _laid_out(torch.cat([_inputs(one, kind) for one in pairs]))
+    inputs, note = _laid_out(_joined([_inputs(one, kind) for one in pairs]))
     return Array(inputs, *rest, (*notes, *note))
 
 
@@ -129,11 +129,15 @@ def _inputs(one: Pair, dtype: "torch.dtype") -> "torch.Tensor":
     return values
 
 
+def _joined(tensors: "list[torch.Tensor]") -> "torch.Tensor":
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)  # without a copy of one
+
+
 def _tensor(values: "np.ndarray", dtype: "torch.dtype") -> "torch.Tensor":
-    """A contiguous tensor of its own, whatever the array's order of bytes and of dimensions."""
+    """A contiguous tensor, whatever the array's order of bytes and of dimensions."""
     wanted = np.dtype(str(dtype).removeprefix("torch."))
     with np.errstate(over="ignore"):  # what is beyond float64 is found by _check_values
-        return torch.from_numpy(np.require(values, wanted, ["C", "W", "O"]))
+        return torch.from_numpy(np.require(values, wanted, ["C", "W"]))
 
 
 def _check_values(one: Pair, which: int, values: "torch.Tensor", missing: bool) -> None:

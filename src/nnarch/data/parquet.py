@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nnarch.data import gather, paths
-from nnarch.data.gather import Names, Wanted
+from nnarch.data.dates import since_1970
 from nnarch.data.frame import Frame
+from nnarch.data.gather import Names, Wanted
 from nnarch.data.table import ColumnKind, Table
 from nnarch.errors import DataError, cause
 from nnarch.lazy import LazyModule
@@ -140,12 +141,16 @@ class ParquetFile:
     def names(self) -> list[str]:
         return list(self.schema)
 
-    @cached_property
+    @property
     def kinds(self) -> dict[str, ColumnKind]:
-        """What the columns are."""
-        return {name: self._kind(name) or "numeric" for name in self.schema}
+        """What the columns are that are not all empty."""
+        return {
+            name: self._kind(name) or "numeric"
+            for name, kind in self.schema.items()
+            if kind != pl.Null
+        }
 
-    @cached_property
+    @property
     def faults(self) -> dict[str, str]:
         """Why columns cannot be used: those of lists, for example."""
         return {
@@ -190,16 +195,14 @@ class ParquetFile:
         if name in strings or kind == "categorical":
             return cell.cast(pl.String)
         if kind == "datetime":
-            return cell.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
+            return since_1970(cell.cast(pl.Datetime("us")))
         return cell.cast(pl.Float64)
 
     def _tried(self, work: "Callable[[pl.LazyFrame], Result]") -> Result:
         """What comes of reading the file."""
         try:
             return work(
-                pl.scan_parquet(
-                    os.path.abspath(self.path), glob=False, hive_partitioning=False
-                )
+                pl.scan_parquet(os.path.abspath(self.path), glob=False, hive_partitioning=False)
             )
         except (Exception, pl.exceptions.PanicException) as error:
             raise DataError(

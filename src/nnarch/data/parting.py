@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nnarch.data.array import Array
 from nnarch.data.series import Series
-from nnarch.data.spool import Spool, take
 from nnarch.data.split import PARTS, Bound, Parts, in_order, split
+from nnarch.data.spool import Spool, take
 from nnarch.data.table import Column, Table
 from nnarch.data.task import Task, encode
 from nnarch.data.tokens import Tokens
@@ -89,9 +89,8 @@ def divide(data: Samples, spec: Mapping[str, Any], task: Task) -> Parts:
         return {part: _places(data, those) for part, those in documents.items()}
     if isinstance(data, Array):
         _refuse(how, ("column", "group", "time"), "samples without columns")
-    bound = _bound(data, how) if isinstance(data, Table) else Bound(data.parts)
     classes = encode(data, task) if task.classes else None
-    return split(len(data), how, classes, task.classes, bound)
+    return split(len(data), how, classes, task.classes, _bound(data, how))
 
 
 def keys(how: Split) -> list[str]:
@@ -105,18 +104,20 @@ def _refuse(how: Split, ways: tuple[str, ...], what: str) -> None:
             raise ConfigError(f"data.split.{way}: {what} cannot be parted so")
 
 
-def _bound(table: Table, how: Split) -> Bound:
-    """What the table itself says of its rows' parts."""
-    if table.parts is not None:
+def _bound(data: Table | Array, how: Split) -> Bound:
+    """What the data itself says of its samples' parts."""
+    if data.parts is not None:
         if ways := [way for way in ("column", "group", "time", "folds") if getattr(how, way)]:
             raise ConfigError(
                 f"data.split.{ways[0]}: the parts have files of their own; expected one of both"
             )
-        return Bound(table.parts)
+        return Bound(data.parts)
+    if isinstance(data, Array):
+        return Bound()
     if how.column:
-        return Bound(parts=_parts(*_column(table, how.column, "column")))
-    groups = _groups(*_column(table, how.group, "group")) if how.group else None
-    times = _times(*_column(table, how.time, "time")) if how.time else None
+        return Bound(parts=_parts(*_column(data, how.column, "column")))
+    groups = _groups(*_column(data, how.group, "group")) if how.group else None
+    times = _times(*_column(data, how.time, "time")) if how.time else None
     return Bound(None, groups, times)
 
 

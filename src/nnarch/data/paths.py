@@ -6,6 +6,7 @@ write a link into a folder of data may write the data.
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from glob import escape, glob, has_magic
 
@@ -22,9 +23,8 @@ def files(path: str | os.PathLike[str] | Sequence[str], suffix: str = "") -> lis
     """
     paths = [path] if isinstance(path, str | os.PathLike) else path
     found = [file for one in paths for file in _files(os.fspath(one), suffix)]
-    for file in found:
-        if found.count(file) > 1:
-            raise DataError(f"{shown(file)}: is named twice; expected each file once")
+    if twice := [file for file, count in Counter(found).items() if count > 1]:
+        raise DataError(f"{shown(twice[0])}: is named twice; expected each file once")
     return found
 
 

@@ -161,10 +161,8 @@ def _cache_place(root: str, names: Sequence[str], wanted: object) -> str | None:
         states = [os.stat(os.path.join(root, name)) for name in names]
     except (OSError, ValueError):  # decoding says what is wrong
         return None
-    files = [
-        (name, state.st_size, state.st_mtime_ns) for name, state in zip(names, states, strict=True)
-    ]
-    made_of = json.dumps([PIL.__version__, wanted, files])
+    changes = [(state.st_size, state.st_mtime_ns) for state in states]
+    made_of = json.dumps([PIL.__version__, wanted, os.path.realpath(root), *names, *changes])
     key = hashlib.sha256(made_of.encode(errors="surrogateescape")).hexdigest()
     return os.path.join(home, "nnarch", f"images-{key}.npy")
 

@@ -43,7 +43,7 @@ def split(
     spec: Split,
     classes: "torch.Tensor | None",
     labels: Sequence[str] = (),
-    bound: Bound = Bound(),  # noqa: B008 (frozen)
+    bound: Bound = Bound(),
 ) -> Parts:
     """Row numbers of each part, sorted: every row in exactly one part.
 
@@ -96,9 +96,7 @@ def _drawn(
         parts = _stratified(classes[chosen], sizes, spec, labels)
     else:
         parts = _shuffled(len(chosen), spec).split(list(sizes.values()))
-    return {
-        part: chosen[rows.sort().values] for part, rows in zip(shares, parts, strict=True)
-    }
+    return {part: chosen[rows.sort().values] for part, rows in zip(shares, parts, strict=True)}
 
 
 def _sizes(rows: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -181,7 +179,7 @@ def _grouped(
             f"into {' and '.join(shares)}; expected at least {len(shares)}"
         )
     order = _shuffled(len(numbers), spec)
-    taken = {part: numbers[:0] for part in shares}
+    taken = dict.fromkeys(shares, numbers[:0])
     for part in reversed(list(shares)[1:]):
         left = len(order) - len([p for p in shares if p != part and not len(taken[p])])
         reached = counts[order].cumsum(0)

@@ -9,6 +9,7 @@ mapping counts as memory wherever memory is limited by address space.
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ class Spool:
 
     def __init__(self, columns: int):
         self._file = tempfile.TemporaryFile(prefix="nnarch-", buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._rows, self._columns = 0, columns
 
     def __len__(self) -> int:
@@ -41,7 +43,7 @@ class Spool:
         Raises: MachineError where the disk for temporary files is full.
         """
         assert rows.shape[1] == self._columns and rows.dtype == torch.float64
-        left = memoryview(rows.contiguous().numpy()).cast("B")
+        left = _bytes(rows.contiguous())
         try:
             while left:
                 left = left[self._file.write(left) :]
@@ -55,7 +57,7 @@ class Spool:
     def stretch(self, start: int, stop: int) -> Tensor:
         """Rows `start` to `stop`, (stop - start, F)."""
         rows = torch.empty(stop - start, self._columns, dtype=torch.float64)
-        left, place = memoryview(rows.numpy()).cast("B"), start * self._columns * 8
+        left, place = _bytes(rows), start * self._columns * 8
         while left:
             read = os.preadv(self._file.fileno(), [left], place)
             assert read > 0, "rows that were written"
@@ -77,6 +79,11 @@ class Spool:
             first, last = int(inside[0]), int(inside[-1])
             parts.append(self.stretch(first, last + 1)[inside - first])
         return torch.cat(parts) if parts else torch.empty(0, self._columns, dtype=torch.float64)
+
+
+def _bytes(rows: Tensor) -> memoryview:
+    """The memory of contiguous rows; there may be none."""
+    return memoryview(rows.flatten().view(torch.uint8).numpy())
 
 
 def spooled(chunks: Iterable[Table]) -> Table:

@@ -99,6 +99,4 @@ class Streamed:
 
 
 def _joined(first: Batch, second: Batch) -> Batch:
-    return Batch(
-        torch.cat([first.inputs, second.inputs]), torch.cat([first.target, second.target])
-    )
+    return Batch(torch.cat([first.inputs, second.inputs]), torch.cat([first.target, second.target]))

@@ -82,10 +82,8 @@ class Target(nn.Module):
     def _transformed(self, target: Tensor) -> Tensor:
         if self.transform == "none":
             return target
-        if bool((target <= -1).any()):
+        if len(wrong := target[target <= -1]):
             raise DataError(
-                f"data.target_transform: log1p takes targets above -1; got {float(target.min()):g}"
-                if not bool(target.isnan().any())
-                else "data.target_transform: log1p takes targets above -1; got others"
+                f"data.target_transform: log1p takes targets above -1; got {float(wrong.min()):g}"
             )
         return target.log1p()

@@ -5,7 +5,7 @@ file is a table of which one column holds texts. Either way a text is kept as it
 and accents tell words apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, median
 from typing import Literal
@@ -23,6 +23,7 @@ from nnarch.registry import sources
 EXPECTED = "a text file in UTF-8, gzipped or not"
 ROOM = 40  # bytes of memory for each of text, while it is made into tokens
 MOST_WORDS = 10_000
+CONTEXT = 32
 FEWEST_LINES, SHORT = 100, 200
 
 
@@ -33,7 +34,7 @@ def text(
     target: str | None = None,
     column: str | None = None,
     tokens: Level = "characters",
-    context: Count = 32,
+    context: Count = CONTEXT,
     documents: Literal["auto", "lines", "file"] = "auto",
     vocabulary: Count | None = None,
 ) -> Tokens | Table:
@@ -51,6 +52,8 @@ def text(
             given, and all characters.
     """
     if target is not None:
+        beside = {"tokens": tokens, "context": context, "documents": documents}
+        _check_unused({**beside, "vocabulary": vocabulary})
         return _labelled(path, target, column)
     if column is not None:
         raise ConfigError("data.column: given without data.target; expected both, of a CSV file")
@@ -68,6 +71,17 @@ def text(
         notes = (f"data.documents: {documents}, since the file has {why}",)
     ids, starts, known = coded(lines if documents == "lines" else [whole], tokens, vocabulary)
     return Tokens(ids, starts, known, context, notes=notes)
+
+
+def _check_unused(options: Mapping[str, object]) -> None:
+    """Texts with a target are read as words, by whatever makes features of them."""
+    usual = {"tokens": "characters", "context": CONTEXT, "documents": "auto", "vocabulary": None}
+    for key, given in options.items():
+        if given != usual[key]:
+            raise ConfigError(
+                f"data.{key}: got {given!r}; expected none beside data.target, where texts are "
+                "read as words"
+            )
 
 
 def _documents(whole: str, lines: list[str]) -> tuple[Literal["lines", "file"], str]:
@@ -100,7 +114,7 @@ def _decoded(path: str, tokens: Level) -> str:
 
 def _labelled(path: str, target: str, column: str | None) -> Table:
     """The texts of a CSV file, and what to tell of each."""
-    table = wordcolumn.read(path, column, target, _mean_length)
+    table = wordcolumn.read(path, column, target, _mean_length, "data.column")
     (words,) = table.columns
     return replace(table, columns=(replace(words, kind="text"),))
 

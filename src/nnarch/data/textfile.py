@@ -6,13 +6,13 @@ What is no such file is refused here, with what it is instead; its rows are read
 import gzip
 import io
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from csv import Error, reader
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 from nnarch.data import dialect, paths, textrows
 from nnarch.data.cells import MISSING, MOST_NAMES, Decimal, number_in
@@ -24,7 +24,7 @@ from nnarch.registry import suggestion
 
 Header = Literal["auto"] | bool
 
-BLOCK = 1 << 26  # bytes that are read at once
+BLOCK = 1 << 24  # bytes that are read at once
 SAMPLE = 1 << 18  # bytes that are looked at to see how a file is written
 GZIP = b"\x1f\x8b"
 OTHER_FORMATS = {
@@ -33,6 +33,7 @@ OTHER_FORMATS = {
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"PAR1": "Parquet",
 }
+UNKNOWN = Dialect(",", True)
 
 
 def open_text(
@@ -41,20 +42,20 @@ def open_text(
     decimal: Decimal = ".",
     header: Header = "auto",
     missing: Collection[str] = MISSING,
-    size: int = BLOCK,
+    size: int | None = None,
 ) -> "TextFile":
     """The file, with how it is written found where that is `auto`.
 
     Args:
         missing: words that mean nothing among numbers, in lower case.
-        size: about how many bytes are read at once.
+        size: about how many bytes are read at once; as many as is quickest if None.
 
     Raises: DataError where it is not there, not text, or has no columns with names of their own.
     """
     if separator == decimal:
         raise ConfigError("data.decimal: got ',', the separator; expected another separator then")
     paths.check(path, "a text file with a header and rows")
-    file = TextFile(path, decimal, missing, size, header)
+    file = TextFile(path, decimal, missing, size or BLOCK, size is None, header)
     with file.open() as stream:
         start = stream.read(SAMPLE) + stream.readline()
     file.check_utf8(start)
@@ -67,15 +68,20 @@ def open_text(
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of text, perhaps compressed, and how it is written; `lines` are the first ones."""
+    """A file of text, perhaps compressed, and how it is written; `lines` are the first ones.
+
+    Attributes:
+        size: how many bytes are read at once, unless all are, where that `is_quicker`.
+    """
 
     path: str
     decimal: Decimal
     missing: Collection[str]
     size: int
+    is_quicker: bool
     asked: Header
     lines: Sequence[str] = ()
-    dialect: Dialect = Dialect(",", True)
+    dialect: Dialect = UNKNOWN
 
     @property
     def place(self) -> str:
@@ -99,14 +105,17 @@ class TextFile:
     def fault(self, what: str) -> DataError:
         return DataError(f"{self.name}: {what}")
 
+    @cached_property
+    def is_packed(self) -> bool:
+        with open(self.path, "rb") as file:
+            return file.read(2) == GZIP
+
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Its bytes, decompressed."""
         try:
             with open(self.path, "rb") as file:
-                packed = file.read(2) == GZIP
-                file.seek(0)
-                yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore
+                yield cast(IO[bytes], gzip.GzipFile(fileobj=file) if self.is_packed else file)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise self.fault(f"cannot be decompressed, it is damaged: {error}") from None
         except OSError as error:
@@ -125,9 +134,13 @@ class TextFile:
         """How many lines the header takes."""
         return self._first[1] if self.dialect.header else 0
 
-    @cached_property
+    @property
     def names(self) -> list[str]:
         """The columns' names, without breaks of line and needless spaces."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> list[str]:
         cells = self._first[0] if self.dialect.header else [""] * len(self._first[0])
         names = [" ".join(cell.split()) for cell in cells]
         return [name or f"column_{place}" for place, name in enumerate(names, 1)]
@@ -192,7 +205,7 @@ class TextFile:
 
     def records(
         self, stream: IO[bytes], offset: int = 0, line: int = 1
-    ) -> Iterator[tuple[int, list[str], int]]:
+    ) -> Generator[tuple[int, list[str], int], None, None]:
         """Each row's first line, cells and last line, as the csv module reads them.
 
         Raises: DataError where quotes are broken or a line is empty.
@@ -243,12 +256,15 @@ class TextFile:
                 try:
                     chunk.decode()
                 except UnicodeDecodeError as error:
-                    known = [what for magic, what in OTHER_FORMATS.items() if chunk.startswith(magic)]
-                    looks = f" (it looks like {known[0]})" if not offset and known else ""
                     line += chunk.count(b"\n", 0, error.start)
                     return self.fault(
-                        f"line {line}: byte {offset + error.start} is not UTF-8{looks}; "
-                        "save it as CSV in UTF-8"
+                        f"line {line}: byte {offset + error.start} is not UTF-8"
+                        f"{'' if offset else _looks(chunk)}; save it as CSV in UTF-8"
                     )
                 offset, line = offset + len(chunk), line + chunk.count(b"\n")
         raise AssertionError("bytes that were not UTF-8 are")
+
+
+def _looks(start: bytes) -> str:
+    known = [what for magic, what in OTHER_FORMATS.items() if start.startswith(magic)]
+    return f" (it looks like {known[0]})" if known else ""

@@ -8,14 +8,19 @@ the line and the column, or it finds that all is well (empty lines at the end, q
 word) and gives the rows itself: what it accepts is the definition of what a file may be.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from nnarch.data import dialect
-from nnarch.data.block import BLANK, Block, blocks
+from nnarch.data.block import BLANK, Block, blocks, joined
 from nnarch.data.cells import LARGEST, number_in
 from nnarch.data.frame import Frame
+from nnarch.errors import DataError
 from nnarch.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -25,30 +30,57 @@ if TYPE_CHECKING:
 else:
     pl = LazyModule("polars")
 
+PIECE = 1 << 18  # bytes of a file that are looked through at once, so few that memory is used again
 LIKELY = 1000  # rows that are looked at to see which columns are likely to be numbers
 BOM = "\ufeff".encode()
 DROPPED = (b"x^", b"x\x01", BOM)  # polars would decompress, or leave away, what begins so
 
 
 def rows(file: "TextFile", strings: Collection[str] | None = None) -> Iterator[Frame]:
-    """All cells, a block of rows at a time; those of `strings`, or all if None, as text.
+    """All cells, in one frame or several; those of `strings`, or all if None, as text.
 
-    Another column is numbers in a block where its cells are all clean numbers or nothing, and
+    Another column is numbers in a frame where its cells are all clean numbers or nothing, and
     may be text in any other.
 
     Raises: DataError with the line where a row does not fit the header.
     """
     numbers = {} if strings is None else _likely_numbers(file, strings)
+    whole = _whole(file, numbers) if file.is_quicker and not file.is_packed else None
     some = False
-    for some_rows in _rows(file, numbers):
-        some = True
-        yield some_rows
+    for frame in _blocks(file, numbers) if whole is None else [whole]:
+        some = some or len(frame.places) > 0
+        yield frame
     if not some:
         what = "has a header, but no rows" if file.dialect.header else "has no rows"
         raise file.fault(f"{what}; expected some")
 
 
-def _rows(file: "TextFile", numbers: Mapping[str, str]) -> Iterator[Frame]:
+def _whole(file: "TextFile", numbers: Mapping[str, str]) -> Frame | None:
+    """All rows as polars reads them by itself, while the file is looked through; or None."""
+    with ThreadPoolExecutor(1) as other:
+        looked = other.submit(_looked_through, file)
+        frame = _frame(file, os.path.abspath(file.path), numbers)
+        block = looked.result()
+    if block is None:
+        return None
+    if numbers and (frame is None or not _are_clean(frame)):
+        frame = _frame(file, os.path.abspath(file.path), {})
+    return _certain(file, block, frame)
+
+
+def _looked_through(file: "TextFile") -> Block | None:
+    """What can be told of all rows, as if they were one block; None if they are not plain."""
+    found: list[Block] = []
+    with file.open() as stream:
+        for block in blocks(stream, file.dialect.separator, file.header_lines, PIECE):
+            file.check_utf8(block.data)
+            if not _is_safe(file, block, bool(found)):
+                return None
+            found.append(replace(block, data=b""))
+    return joined(found) if found else None
+
+
+def _blocks(file: "TextFile", numbers: Mapping[str, str]) -> Iterator[Frame]:
     with file.open() as stream:
         for block in blocks(stream, file.dialect.separator, file.header_lines, file.size):
             file.check_utf8(block.data)
@@ -80,34 +112,46 @@ def _likely_numbers(file: "TextFile", strings: Collection[str]) -> dict[str, str
     return found
 
 
+def _is_safe(file: "TextFile", block: Block, is_within: bool = False) -> bool:
+    """Whether there is nothing in the block that polars would read in another way."""
+    dropped = not is_within and block.data.startswith(DROPPED)
+    both = file.decimal == "," and b"." in block.data  # it takes both as decimals then
+    blank = len(file.names) == 1 and BLANK.search(block.data, 0, len(block.data) - 1)
+    return block.is_plain and not dropped and not both and not blank
+
+
 def _read_fast(file: "TextFile", block: Block, numbers: Mapping[str, str]) -> Frame | None:
     """The block as polars reads it, or None unless that is beyond doubt."""
-    if not block.is_plain or block.data.startswith(DROPPED):
+    if not _is_safe(file, block):
         return None
-    if len(file.names) == 1 and BLANK.search(block.data, 0, len(block.data) - 1):
-        return None
-    if file.decimal == "," and b"." in block.data:  # polars takes both then
-        numbers = {}
     frame = _frame(file, block.data, numbers)
     if numbers and (frame is None or not _are_clean(frame)):
         frame = _frame(file, block.data, {})
+    return _certain(file, block, frame)
+
+
+def _certain(file: "TextFile", block: Block, frame: "pl.DataFrame | None") -> Frame | None:
     if frame is None or len(frame) != block.rows:
         return None
     if block.separators != (len(file.names) - 1) * block.rows:
         return None
-    return Frame(frame, block.lines)
+    return Frame(frame, pl.Series(block.first_lines))
 
 
-def _frame(file: "TextFile", data: bytes, numbers: Mapping[str, str]) -> "pl.DataFrame | None":
+def _frame(
+    file: "TextFile", data: bytes | str, numbers: Mapping[str, str]
+) -> "pl.DataFrame | None":
+    """What polars makes of some rows, or of the file with this path."""
     kinds = {name: pl.Float64 if name in numbers else pl.String for name in file.names}
     try:
         return pl.read_csv(
             data,
-            has_header=False,
+            has_header=isinstance(data, str) and file.dialect.header,
             schema=kinds,
             separator=file.dialect.separator,
             decimal_comma=file.decimal == ",",
             null_values={name: word for name, word in numbers.items() if word} or None,
+            glob=False,
         )
     except (Exception, pl.exceptions.PanicException):  # the exact reader says what is wrong
         return None
@@ -121,26 +165,28 @@ def _are_clean(frame: "pl.DataFrame") -> bool:
 
 def _read_exactly(file: "TextFile", stream: IO[bytes], block: Block) -> Iterator[Frame]:
     """The rest of the file as the csv module reads it, or an error that says what is wrong."""
-    records = file.records(stream, block.offset, block.line)
-    if block.offset == 0:  # with what only a reader of text knows of the header
-        records = islice(records, int(file.dialect.header), None)
     cells, lines, room = [], [], file.size
-    for line, row, _ in records:
-        if len(row) != len(file.names):
-            like = "header" if file.dialect.header else "first row"
-            raise file.fault(
-                f"line {line}: got {len(row)} cell{'s' * (len(row) > 1)}; expected "
-                f"{len(file.names)} as in the {like}, with quotes around a cell that holds the "
-                "separator"
-            )
-        cells.append(row)
-        lines.append(line)
-        room -= sum(map(len, row))
-        if room <= 0:
-            yield _cells(file, cells, lines)
-            cells, lines, room = [], [], file.size
+    with closing(file.records(stream, block.offset, block.line)) as records:
+        header = int(file.dialect.header and not block.offset)  # the whole file is the rest
+        for line, row, _ in islice(records, header, None):
+            if len(row) != len(file.names):
+                raise _misfit(file, line, row)
+            cells.append(row)
+            lines.append(line)
+            room -= sum(map(len, row))
+            if room <= 0:
+                yield _cells(file, cells, lines)
+                cells, lines, room = [], [], file.size
     if cells:
         yield _cells(file, cells, lines)
+
+
+def _misfit(file: "TextFile", line: int, row: Sequence[str]) -> DataError:
+    like = "header" if file.dialect.header else "first row"
+    return file.fault(
+        f"line {line}: got {len(row)} cell{'s' * (len(row) > 1)}; expected {len(file.names)} as "
+        f"in the {like}, with quotes around a cell that holds the separator"
+    )
 
 
 def _cells(file: "TextFile", cells: list[list[str]], lines: list[int]) -> Frame:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nnarch.data import csv
+from nnarch.data.cells import MOST_NAMES
 from nnarch.data.paths import shown
 from nnarch.data.table import Column, Table
 from nnarch.errors import DataError
@@ -15,20 +16,32 @@ from nnarch.registry import suggestion
 
 
 def read(
-    path: str, name: str | None, target: str | None, score: Callable[[Sequence[str]], float]
+    path: str,
+    name: str | None,
+    target: str | None,
+    score: Callable[[Sequence[str]], float],
+    option: str,
 ) -> Table:
     """A table of one column, the one called `name`, and the target if there is one.
 
     Args:
-        score: of the words of a column, above 0 if it could be meant; for a `name` that is None.
+        name: the column; None for the one whose words have the highest score.
+        score: of the words of a column, above 0 if it could be meant.
+        option: what may name the column, for messages.
 
     Raises: DataError where there is no such column.
     """
     table = csv.read(path, target=[target] if target else [], words=[name] if name else [])
+    known = list(table.input_names)
     name = name or _highest(table.columns, score)
-    if name not in table.input_names:
-        known = suggestion(name, list(table.input_names)) if name else "none has words that fit"
-        raise DataError(f"{shown(path)}: no column {name or 'of its kind'!r}; {known}")
+    if not name:
+        there = ", ".join(known[:MOST_NAMES]) or "none"
+        raise DataError(
+            f"{shown(path)}: no column looks like the one to learn from; name it in {option}; "
+            f"there are: {there}"
+        )
+    if name not in known:
+        raise DataError(f"{shown(path)}: no column {name!r}; {suggestion(name, known)}")
     place = table.input_names.index(name)
     column = table.columns[place]
     if column.fault:
