@@ -190,7 +190,8 @@ def any_windows(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[int], int
 @given(any_windows())
 def test_a_window_is_a_slice_of_the_series(given: Any):
     inputs, goals, starts, lookback, horizon = given
-    rows = Windows(*map(torch.tensor, (inputs, goals, starts)), lookback, horizon)
+    tensors = (torch.tensor(part) for part in (inputs, goals, starts))
+    rows = Windows(*tensors, lookback=lookback, horizon=horizon)
     (found,) = rows.in_order(100)
     for start, seen, ahead in zip(starts, found.inputs, found.target, strict=True):
         middle = start + lookback

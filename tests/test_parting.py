@@ -80,7 +80,8 @@ def test_rows_are_parted_by_time(kind: Any):
 def test_what_is_on_disk_is_parted_as_in_memory():
     whole = table([float(i % 37) for i in range(200)])
     halves = [table([float(i % 37) for i in range(*ends)]) for ends in ((0, 90), (90, 200))]
-    for way in ({"group": "x"}, {"time": "x"}, {"folds": 4, "fold": 2}, {}):
+    ways: list[dict[str, Any]] = [{"group": "x"}, {"time": "x"}, {"folds": 4, "fold": 2}, {}]
+    for way in ways:
         assert divided(spooled(halves), **way) == divided(whole, **way)
 
 
@@ -293,6 +294,15 @@ def test_documents_are_parted_whole(lengths: list[int], seed: int):
     members = [set(of_token[found[part]].tolist()) for part in PARTS]
     assert sum(map(len, members)) == len(lengths)
     assert len(members[1]) == len(members[2]) == round(len(lengths) * 0.1)
+
+
+def test_a_single_document_is_parted_from_its_beginning_to_its_end():
+    given = Tokens(torch.zeros(50, dtype=torch.int64), torch.tensor([0, 50]), ("-",), 3)
+    assert divided(given) == {
+        "train": list(range(40)),
+        "val": list(range(40, 45)),
+        "test": list(range(45, 50)),
+    }
 
 
 def test_documents_may_have_parts_of_their_own():

@@ -16,6 +16,7 @@ from nnarch.data.array import Array
 from nnarch.data.series import Series
 from nnarch.data.split import split
 from nnarch.data.table import Table
+from nnarch.data.tableinputs import TableInputs
 from nnarch.data.tokens import Tokens
 from nnarch.errors import DataError
 from nnarch.losses import Loss
@@ -294,7 +295,7 @@ def frame(table: Table) -> dict[str, Any]:
                 None if code != code else column.words[int(code)] for code in values
             ]
         elif column.kind == "datetime":
-            cells[column.name] = np.array(values).astype("datetime64[s]")
+            cells[column.name] = (np.array(values) * 1000).astype("datetime64[ms]")
         elif column.kind == "boolean":
             cells[column.name] = [bool(value) for value in values]
         else:
@@ -334,9 +335,10 @@ def test_a_logarithm_is_undone():
     table = mixed()
     plain, logarithm = untrained(table), untrained(table, target_transform="log1p")
     made, target = logarithm.predict(table), logarithm.preprocess.target
-    raw = logarithm.preprocess.inputs.raw(table)
-    inputs = logarithm.preprocess.inputs(raw).float()
-    scaled = logarithm.network(inputs).detach().double()[:, 0]
+    inputs = logarithm.preprocess.inputs
+    assert isinstance(inputs, TableInputs)
+    scaled_inputs = inputs(inputs.raw(table)).float()
+    scaled = logarithm.network(scaled_inputs).detach().double()[:, 0]
     by_hand = (scaled * target.scale + target.mean).expm1().numpy()
     np.testing.assert_allclose(made, by_hand, rtol=1e-6)
     assert plain.preprocess.target.transform == "none"
@@ -349,6 +351,22 @@ def test_labels_are_a_yes_or_no_each():
     assert chances.shape == (120, 2)
     assert ((chances > 0) & (chances < 1)).all()
     np.testing.assert_array_equal(predictor.predict(table), (chances > 0.5).astype(int))
+
+
+def test_a_run_of_labels_is_told_in_their_names(tmp_path: Path):
+    rooms, year = columns()["rooms"], columns()["year"]
+    frame = pl.DataFrame(columns()).with_columns(
+        roomy=pl.Series((rooms > 3).astype(int)), late=pl.Series((year > 2005).astype(int))
+    )
+    trained = train(tmp_path, frame, ["roomy", "late"], epochs=60)
+    predictor = trained.load()
+    assert (predictor.task.kind, predictor.task.targets) == ("multilabel", ("roomy", "late"))
+    right = predictor.predict(frame) == frame.select("roomy", "late").to_numpy()
+    assert right.mean(0).min() > 0.8
+    history = [row["train_loss"] for row in trained.run.history]
+    assert history[-1] < 0.6 * history[0]
+    last = trained.run.history[-1]
+    assert {"val_accuracy", "val_exact_match"} <= set(last)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.int64])

@@ -31,6 +31,7 @@ def is_partition(parts: dict[str, Tensor], rows: int) -> bool:
 
 
 @given(st.integers(3, 2000), WEIGHTS, st.integers(0, 5))
+@example(1353, (7, 12, 3), 0)  # half a row, by shares whose sum is not 1 to the last bit
 def test_every_row_is_in_exactly_one_part(rows: int, weights: tuple[int, int, int], seed: int):
     wanted = spec(weights, seed=seed)
     assume(min(round(rows * wanted.val), round(rows * wanted.test)) >= 1)
@@ -210,9 +211,9 @@ def test_training_comes_before_validation_and_that_before_the_test(
         parts = split(len(times), wanted, None, bound=bound(times=seen))
     except DataError:
         rounded = [round(len(times) * share) for share in (wanted.val, wanted.test)]
-        few = min(*rounded, len(times) - sum(rounded)) < 1
-        border = sorted(times)[len(times) - sum(rounded)], sorted(times)[-rounded[1]]
-        assert few or border[0] in (min(times), border[1])
+        if min(*rounded, len(times) - sum(rounded)) >= 1:
+            first, second = (sorted(times)[-count] for count in (sum(rounded), rounded[1]))
+            assert first in (min(times), second)
         return
     assert is_partition(parts, len(times))
     train, val, test = (seen[parts[part]] for part in PARTS)
@@ -244,7 +245,8 @@ def folds(
 ) -> list[dict[str, Tensor]]:
     """The parts of each fold in turn."""
     wanted = [spec((8, 1, 1), folds=count, fold=fold + 1, **options) for fold in range(count)]
-    return [split(rows, each, *(given or (None,)), bound=Bound(groups=groups)) for each in wanted]
+    classes, *labels = given or (None,)
+    return [split(rows, each, classes, *labels, bound=Bound(groups=groups)) for each in wanted]
 
 
 @given(st.integers(2, 12), st.integers(0, 100), st.integers(0, 3))
@@ -289,6 +291,14 @@ def test_folds_keep_groups_whole_and_are_nearly_even(counts: list[int], count: i
     tested = [len(parts["test"]) for parts in parted]
     assert sum(tested) == len(groups)
     assert max(tested) - min(tested) <= max(counts)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_large_group_is_balanced_by_many_small_ones(seed: int):
+    groups = torch.tensor([*[0] * 30, *range(1, 61)])
+    for parts in folds(90, 3, groups=groups, seed=seed):
+        assert len(parts["test"]) == 30
+        assert len(groups[parts["test"]].unique()) in (1, 30)
 
 
 FOLD = """

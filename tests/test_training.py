@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from nnarch import config as configs
 from nnarch import experiment
+from nnarch.data.arrayinputs import ArrayInputs
 from nnarch.data.batch import Batch
-from nnarch.data.batches import Matrix, order
+from nnarch.data.batches import Matrix, Pixels, order
 from nnarch.errors import Diverged
 from nnarch.experiment import Experiment
 from nnarch.training import Record, batch_sizes, train
@@ -369,6 +370,23 @@ def test_rows_that_keep_all_of_their_own_are_not_mixed() -> None:
     ready.settings = replace(ready.settings, augment=[mixture(torch.ones(40))])
     (mixed,), (plain,) = records(ready), records(other)
     assert mixed.train_loss == pytest.approx(plain.train_loss, rel=1e-6)
+
+
+def test_pixels_are_augmented_as_they_were_read_and_scaled_after() -> None:
+    pixels = torch.randint(256, (240, 4), generator=torch.Generator().manual_seed(0)).byte()
+    scaling = ArrayInputs.fit(pixels, "standard")
+    scaled, raw = (prepared(epochs=2, optimizer={"name": "sgd", "lr": 0.1}) for _ in range(2))
+    target = matrix(scaled).target
+    raw.rows["train"] = Pixels(pixels // 2, target, scaling)
+
+    def brighten(batch: Batch) -> Batch:
+        assert batch.inputs.dtype == torch.uint8
+        return replace(batch, inputs=batch.inputs * 2)
+
+    raw.settings = replace(raw.settings, augment=[brighten])
+    scaled.rows["train"] = Matrix(scaling(pixels // 2 * 2), target)
+    ours, theirs = ([r.train_loss for r in records(ready)] for ready in (raw, scaled))
+    assert ours == pytest.approx(theirs, rel=1e-6)
 
 
 def test_augmentations_are_done_in_turn() -> None:

@@ -67,9 +67,9 @@ def _of_control_group() -> float:
         return math.inf
     limits = [math.inf]
     while True:
-        with contextlib.suppress(OSError, ValueError):
-            with open(f"/sys/fs/cgroup{group}/memory.max", encoding="utf-8") as limit:
-                limits.append(int(limit.read()))
+        path = f"/sys/fs/cgroup{group}/memory.max"
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as limit:
+            limits.append(int(limit.read()))
         if len(group) <= 1:
             return min(limits)
         group = os.path.dirname(group)

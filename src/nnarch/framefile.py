@@ -22,8 +22,9 @@ FORMATS = (".csv", ".tsv", ".parquet", ".jsonl")
 def check(path: Path, force: bool) -> None:
     """Raises: UsageError where `path` is no format of ours, or is there and is not to go."""
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: got {path.suffix or 'no suffix'!r}; expected a name that ends in "
-                         + ", ".join(FORMATS))  # fmt: skip
+        raise UsageError(
+            f"{path}: got {path.suffix!r}; expected a name that ends in {', '.join(FORMATS)}"
+        )
     if path.exists() and not force:
         raise UsageError(f"{path}: is there already; --force replaces it")
     if not path.parent.is_dir():

@@ -54,7 +54,7 @@ class Result:
 
     @property
     def label(self) -> "torch.Tensor":
-        """The likeliest class of each row, (N,) int64; or (N, T), 1 for labels likelier than not."""
+        """The likeliest class of each row, (N,) int64; or (N, T), 1 for labels above one half."""
         if self.task.kind == "multilabel":
             return (self.prediction > 0.5).long()
         return self.prediction.argmax(1)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from nnarch import yamlfile
+from nnarch import recipes, yamlfile
 from nnarch.config import load
 from nnarch.data import dataset as datasets
 from nnarch.data import parting, reading
 from nnarch.data.dataset import Dataset
 from nnarch.data.series import LONG_STEP, Series, windows
 from nnarch.data.table import Column, Table
+from nnarch.data.targetreport import skewness
 from nnarch.errors import DataError, UsageError
 from nnarch.registry import sources, suggestion
 
@@ -75,7 +75,7 @@ def start(
     if not path.exists():
         raise DataError(f"{path}: no such file or directory")
     if source := _of_samples(path):
-        return _finished(source, {})
+        return _finished(source)
     if path.suffix.lower() in TEXTS and not target:
         return _text(path)
     table = reading.read(str(path))
@@ -135,7 +135,7 @@ def _table(path: Path, table: Table, names: list[str], time: str | None) -> Star
     elif beside != path and beside.is_file() and "train" in path.stem:
         data["test"] = str(beside)
         comments["data.test"] = "stands beside the training file"
-    return _finished(starter, {})
+    return _finished(starter)
 
 
 def _parts_rows(column: Column, targets: list[str]) -> bool:
@@ -184,27 +184,26 @@ def _series(
         f"a series of {rows:,} steps; {lookback} steps of {_shown(made.channels)} tell the next "
         f"{ahead}"
     )
-    return _finished(starter, {})
+    return _finished(starter)
 
 
 def _text(path: Path) -> Starter:
     starter = Starter({"source": "text", "path": str(path), "tokens": "characters", "context": 16})
     starter.said.append("running text, read by characters: each is told from the 16 before it")
-    return _finished(starter, {})
+    return _finished(starter)
 
 
-def _finished(starter: Starter, options: dict[str, Any]) -> Starter:
+def _finished(starter: Starter) -> Starter:
     """The starter with the training that suits its data, after a look at all of it."""
-    config = load({"data": starter.data | options})
+    config = load({"data": starter.data})
     data = sources.build(config.data)
     ready = datasets.make(data, config.data, None)
-    starter.data |= options
-    task, rows = ready.task, len(ready.parts["train"])
-    if task.kind in ("binary", "multiclass", "multilabel", "regression"):
-        starter.data.setdefault("task", task.kind)
+    task = ready.task
+    if not isinstance(data, Series):
+        starter.data["task"] = task.kind
     if isinstance(data, Table):
         _prepare_columns(starter, data, ready)
-    starter.training = _training(starter, data, ready, rows)
+    starter.training = recipes.training(ready)
     counts = ", ".join(f"{len(part):,} {name}" for name, part in ready.parts.items())
     starter.said += [f"{task}", f"{counts} {ready.noun}", *ready.notes]
     load({"data": starter.data, **starter.training})  # what is written is right
@@ -231,73 +230,8 @@ def _skewed(target: Tensor) -> bool:
     known = target[~target.isnan().any(1)]
     if float(known.min()) < 0:
         return False
-    before, after = _skewness(known), _skewness(known.log1p())
+    before, after = skewness(known), skewness(known.log1p())
     return before > SKEWED and abs(after) < before / 2
-
-
-def _skewness(values: Tensor) -> float:
-    deviation, mean = torch.std_mean(values, dim=0, correction=0)
-    return float((((values - mean) / deviation.clamp(min=1e-300)) ** 3).mean())
-
-
-def _training(starter: Starter, data: Any, ready: Dataset, rows: int) -> dict[str, Any]:
-    if isinstance(data, Series):
-        return _of_series(starter)
-    if len(ready.inputs.shape) > 1 or ready.inputs.vocabulary:
-        return _of_samples_of(rows)
-    return _of_table(starter, ready, rows)
-
-
-def _of_series(starter: Starter) -> dict[str, Any]:
-    starter.comments["model.name"] = "linear in the steps before, from the last of them"
-    return {
-        "model": {"name": "nlinear"},
-        "loss": "mse",
-        "optimizer": {"name": "adam", "lr": 1e-3},
-        "schedule": {"name": "cosine"},
-        "batch_size": 32,
-        "epochs": 10,
-        "early_stopping": {"patience": 3},
-        "metrics": ["scaled_mse", "scaled_mae", "rmse"],
-    }
-
-
-def _of_samples_of(rows: int) -> dict[str, Any]:
-    return {
-        "model": {"widths": [256, 128], "activation": "relu", "dropout": 0.2},
-        "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01},
-        "schedule": {"name": "cosine", "warmup": 1},
-        "batch_size": 128,
-        "epochs": _epochs(rows, 128, steps=8000),
-        "early_stopping": {"patience": 10},
-    }
-
-
-def _of_table(starter: Starter, ready: Dataset, rows: int) -> dict[str, Any]:
-    small = rows < 1000
-    batch = 16 if rows < 400 else 32 if small else 128 if rows < 10_000 else 256
-    epochs = _epochs(rows, batch, steps=3000 if small else 8000)
-    return {
-        "model": {
-            "widths": [64, 64] if small else [256, 128],
-            "activation": "relu",
-            "dropout": 0.3 if small else 0.2 if rows < 20_000 else 0.1,
-        },
-        "optimizer": {
-            "name": "adamw",
-            "lr": 1e-3 if small else 2e-3,
-            "weight_decay": 0.1 if small else 0.01,
-        },
-        "schedule": {"name": "cosine", "warmup": min(2, epochs // 10)},
-        "batch_size": batch,
-        "epochs": epochs,
-        "early_stopping": {"patience": max(10, epochs // 5)},
-    }
-
-
-def _epochs(rows: int, batch: int, steps: int) -> int:
-    """So many epochs that training takes about so many steps, within reason."""
-    return max(5, min(200, round(steps * batch / rows)))
 
 
 def _lines(
@@ -308,9 +242,8 @@ def _lines(
         path = f"{at}.{key}" if at else key
         said = f"  # {comments[path]}" if path in comments else ""
         space = " " * indent
-        if (
-            isinstance(inner, dict) and any(p.startswith(f"{path}.") for p in comments)
-        ) or key == "data":
+        opened = key == "data" or any(commented.startswith(f"{path}.") for commented in comments)
+        if isinstance(inner, dict) and opened:
             lines += [f"{space}{key}:{said}", *_lines(inner, comments, path, indent + 2)]
         else:
             lines.append(f"{space}{key}: {_written(inner)}{said}")

@@ -8,7 +8,7 @@ keeps the cells in memory between the two; `chunks` reads them again.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
@@ -23,10 +23,19 @@ from nnarch.lazy import LazyModule
 if TYPE_CHECKING:
     import polars as pl
     import torch
+
+    from nnarch import devices
+    from nnarch.data import spool
 else:
     pl = LazyModule("polars")
     torch = LazyModule("torch")
+    devices = LazyModule("nnarch.devices")
+    spool = LazyModule("nnarch.data.spool")
 
+
+Stream = Literal["auto", "always", "never"]
+SHARE = 0.25  # of the memory that a table may take
+SMALL = 1 << 26  # bytes that are never too many
 
 OF_NUMBERS = "a number, as other rows of the target hold"
 OF_SEVERAL = "a number, as several targets all are"
@@ -53,6 +62,15 @@ class RowFile(Protocol):
     @property
     def faults(self) -> dict[str, str]:
         """Why columns cannot be used, as far as the file says."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes of memory a table of its rows takes on its way to a network."""
+        ...
+
+    def in_blocks(self) -> "RowFile":
+        """The same file, read in small blocks."""
         ...
 
     def require(self, names: Sequence[str]) -> None:
@@ -91,11 +109,15 @@ def words(missing: Sequence[str] | None) -> frozenset[str] | None:
 
 
 def parted(
-    files: Sequence[Sequence[RowFile]], target: str | list[str] | None, wanted: Wanted
+    files: Sequence[Sequence[RowFile]],
+    target: str | list[str] | None,
+    wanted: Wanted,
+    stream: Stream,
 ) -> Table:
     """What a data source gives: all rows of the files for each of `split.PARTS`.
 
-    Where there are files for the first part alone, rows are still to be parted.
+    Where there are files for the first part alone, rows are still to be parted. A table that
+    would take more than `SHARE` of the memory is kept on disk, unless `stream` says otherwise.
     """
     first = files[0][0]
     targets = [target] if isinstance(target, str) else target
@@ -112,7 +134,18 @@ def parted(
         raise DataError(f"{first.name}: {only}")
     parts = [part for part, group in enumerate(files) for _ in group]
     together = [file for group in files for file in group]
-    return read(together, replace(wanted, target=tuple(targets)), parts if any(parts) else None)
+    wanted, bound = replace(wanted, target=tuple(targets)), parts if any(parts) else None
+    if not _streams(together, stream):
+        return read(together, wanted, bound)
+    return spool.spooled(chunks([file.in_blocks() for file in together], wanted, bound))
+
+
+def _streams(files: Sequence[RowFile], stream: Stream) -> bool:
+    """Whether the rows of the files are to stay on disk."""
+    if stream != "auto":
+        return stream == "always"
+    needed = sum(file.memory for file in files)
+    return needed > SMALL and needed > SHARE * devices.memory()
 
 
 def read(files: Sequence[RowFile], wanted: Wanted, parts: Sequence[int] | None = None) -> Table:
@@ -135,12 +168,16 @@ def read(files: Sequence[RowFile], wanted: Wanted, parts: Sequence[int] | None =
     return survey.table(cells, _joined(targets), sum(counts), part_of)
 
 
-def chunks(files: Sequence[RowFile], wanted: Wanted) -> Iterator[Table]:
+def chunks(
+    files: Sequence[RowFile], wanted: Wanted, parts: Sequence[int] | None = None
+) -> Iterator[Table]:
     """The rows of the files as they come, never all at once; each table has the same columns."""
     survey = Survey(files, wanted, findings.MOST_WORDS)
     survey.run()
-    for _, rows in survey.rows():
-        yield survey.table(survey.inputs(rows), survey.target(rows), len(rows.places))
+    for file, rows in survey.rows():
+        count = len(rows.places)
+        bound = None if parts is None else torch.full((count,), parts[file])
+        yield survey.table(survey.inputs(rows), survey.target(rows), count, bound)
 
 
 def _joined(targets: Sequence[Target]) -> Target:
@@ -159,6 +196,12 @@ class Survey:
     def __init__(self, files: Sequence[RowFile], wanted: Wanted, most: int | None = None):
         self.files, self.wanted, self.most = files, wanted, most
         self.names = files[0].names
+        self.file_names = [file.name for file in files]
+        self.kinds: dict[str, ColumnKind] = {}
+        self.faults: dict[str, str] = {}
+        for file in reversed(files):
+            self.kinds |= file.kinds
+            self.faults |= file.faults
         for file in files[1:]:
             _check_same_columns(files[0], file)
         known = set(wanted.target) <= set(self.names)
@@ -202,14 +245,13 @@ class Survey:
                 yield index, rows
 
     def _nothing_found(self, name: str) -> Findings:
-        kinds = [file.kinds[name] for file in self.files if name in file.kinds]
         return Findings(
             name,
-            [file.name for file in self.files],
+            self.file_names,
             place=self.files[0].place,
             decimal=self.wanted.decimal,
-            kind="categorical" if name in self.wanted.words else kinds[0] if kinds else None,
-            fault=next((file.faults[name] for file in self.files if name in file.faults), ""),
+            kind="categorical" if name in self.wanted.words else self.kinds.get(name),
+            fault=self.faults.get(name, ""),
             missing=self.wanted.missing,
             most=self.most,
         )

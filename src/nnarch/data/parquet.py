@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from nnarch.data import gather, paths
 from nnarch.data.dates import since_1970
 from nnarch.data.frame import Frame
-from nnarch.data.gather import Names, Wanted
+from nnarch.data.gather import Names, Stream, Wanted
 from nnarch.data.table import ColumnKind, Table
 from nnarch.errors import DataError, cause
 from nnarch.lazy import LazyModule
@@ -34,6 +34,7 @@ def parquet(
     target: str | Names | None = None,
     val: FilePath | Paths | None = None,
     test: FilePath | Paths | None = None,
+    stream: Stream = "auto",
 ) -> Table:
     """Parquet files: columns of numbers, words or dates, and what to predict.
 
@@ -42,10 +43,11 @@ def parquet(
         target: The column to predict, of numbers or of words, or a list of several of numbers.
         val: Files of their own for validation; the others are not parted then.
         test: Files of their own for testing.
+        stream: Whether rows stay on disk; they do where they would take a quarter of the memory.
     """
     only = target if isinstance(target, str) else None
     files = [[] if one is None else _opened(one, only) for one in (path, val, test)]
-    return gather.parted(files, target, Wanted())
+    return gather.parted(files, target, Wanted(), stream)
 
 
 def read(
@@ -120,6 +122,16 @@ class ParquetFile:
     @property
     def name(self) -> str:
         return paths.shown(self.path)
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes a table of its rows takes: thrice its cells of eight bytes."""
+        rows = self._tried(lambda frame: frame.select(pl.len()).collect().item())
+        return 24 * rows * len(self.schema)
+
+    def in_blocks(self) -> "ParquetFile":
+        """It is read in blocks in any case."""
+        return self
 
     @property
     def notes(self) -> list[str]:

@@ -22,7 +22,7 @@ from nnarch.registry import suggestion
 from nnarch.sections import Split
 
 Samples = Table | Array | Series | Tokens
-Targeted = TypeVar("Targeted", Table, Array)
+Targeted = TypeVar("Targeted", bound=Table | Array)
 WORDS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -85,8 +85,7 @@ def divide(data: Samples, spec: Mapping[str, Any], task: Task) -> Parts:
         return _windows(data, how)
     if isinstance(data, Tokens):
         _refuse(how, ("column", "group", "time", "folds"), "running text")
-        documents = split(len(data.documents) - 1, how, None, bound=Bound(data.parts))
-        return {part: _places(data, those) for part, those in documents.items()}
+        return _tokens(data, how)
     if isinstance(data, Array):
         _refuse(how, ("column", "group", "time"), "samples without columns")
     classes = encode(data, task) if task.classes else None
@@ -181,6 +180,15 @@ def _windows(series: Series, how: Split) -> Parts:
                 f"{series.horizon} after a lookback of {series.lookback}; expected more"
             )
     return parts
+
+
+def _tokens(tokens: Tokens, how: Split) -> Parts:
+    """Whole documents; of a single one the beginning trains, and the end tests."""
+    count = len(tokens.documents) - 1
+    if count == 1 and tokens.parts is None:
+        return in_order(torch.arange(len(tokens), dtype=torch.float64), how)
+    documents = split(count, how, None, bound=Bound(tokens.parts))
+    return {part: _places(tokens, those) for part, those in documents.items()}
 
 
 def _places(tokens: Tokens, documents: Tensor) -> Tensor:

@@ -101,7 +101,8 @@ def _drawn(
 
 def _sizes(rows: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Rows of each part, rounded to the nearest; what rounding leaves over trains."""
-    total = sum(shares.values())
+    whole = len(shares) == len(PARTS)  # adds up to 1, but for what floats leave of it
+    total = 1.0 if whole else sum(shares.values())
     sizes = {part: round(rows * share / total) for part, share in shares.items()}
     sizes["train"] = rows - sum(size for part, size in sizes.items() if part != "train")
     if empty := [part for part, size in sizes.items() if size < 1]:
@@ -179,7 +180,7 @@ def _grouped(
             f"into {' and '.join(shares)}; expected at least {len(shares)}"
         )
     order = _shuffled(len(numbers), spec)
-    taken = dict.fromkeys(shares, numbers[:0])
+    taken: Parts = dict.fromkeys(shares, numbers[:0])
     for part in reversed(list(shares)[1:]):
         left = len(order) - len([p for p in shares if p != part and not len(taken[p])])
         reached = counts[order].cumsum(0)
@@ -199,7 +200,7 @@ def _fold(
     groups: "torch.Tensor | None",
 ) -> Parts:
     """Fold number `spec.fold` tests; of the others, val has its share of what is not test."""
-    assert spec.folds and spec.fold, "which fold is decided before"
+    assert spec.fold, "which fold is decided before"
     place = _folds(len(everything), spec, classes, labels, groups)
     test = (place == spec.fold - 1).nonzero().flatten()
     others = (place != spec.fold - 1).nonzero().flatten()

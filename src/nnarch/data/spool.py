@@ -42,7 +42,8 @@ class Spool:
 
         Raises: MachineError where the disk for temporary files is full.
         """
-        assert rows.shape[1] == self._columns and rows.dtype == torch.float64
+        assert rows.shape[1] == self._columns
+        assert rows.dtype == torch.float64
         left = _bytes(rows.contiguous())
         try:
             while left:
@@ -83,7 +84,7 @@ class Spool:
 
 def _bytes(rows: Tensor) -> memoryview:
     """The memory of contiguous rows; there may be none."""
-    return memoryview(rows.flatten().view(torch.uint8).numpy())
+    return rows.flatten().view(torch.uint8).numpy().data
 
 
 def spooled(chunks: Iterable[Table]) -> Table:
@@ -94,9 +95,12 @@ def spooled(chunks: Iterable[Table]) -> Table:
         spool.append(last.inputs)
         targets.append(last.target)
         parts.append(last.parts)
-    assert spool is not None and last is not None, "a table has rows"
+    assert spool is not None, "a table has rows"
+    assert last is not None
     together = torch.cat(parts) if last.parts is not None else None
-    return replace(last, inputs=spool, target=_joined(targets), parts=together)
+    note = f"the table stays on disk, {len(spool):,} rows of it, and is read a block at a time"
+    notes = (*last.notes, note)
+    return replace(last, inputs=spool, target=_joined(targets), parts=together, notes=notes)
 
 
 def _joined(targets: list[Tensor | list[str] | None]) -> Tensor | list[str] | None:
@@ -104,7 +108,13 @@ def _joined(targets: list[Tensor | list[str] | None]) -> Tensor | list[str] | No
         return torch.cat([target for target in targets if isinstance(target, Tensor)])
     if targets[0] is None:
         return None
-    return [label for target in targets if isinstance(target, list) for label in target]
+    known: dict[str, str] = {}  # each word once, however many rows say it
+    return [
+        known.setdefault(label, label)
+        for target in targets
+        if isinstance(target, list)
+        for label in target
+    ]
 
 
 def blocks(inputs: Tensor | Spool, chosen: Tensor, size: int = BLOCK) -> Iterator[Tensor]:
