@@ -180,7 +180,7 @@ def _grouped(
             f"into {' and '.join(shares)}; expected at least {len(shares)}"
         )
     order = _shuffled(len(numbers), spec)
-    taken: Parts = dict.fromkeys(shares, numbers[:0])
+    taken: Parts = {part: numbers[:0] for part in shares}  # noqa: C420 (typed)
     for part in reversed(list(shares)[1:]):
         left = len(order) - len([p for p in shares if p != part and not len(taken[p])])
         reached = counts[order].cumsum(0)
