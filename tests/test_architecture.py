@@ -22,15 +22,35 @@ WORDS = (
     "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
 COMPUTE = (
-    "devices", "data.table", "data.task", "data.cells", "data.textfile", "data.csv", "data.sklearn",
-    "data.synthetic", "data", "data.split", "data.preprocess", "data.dataset",
-    "models.layers", "models.activations", "models.initializations", "models.mlp", "models",
-    "models.network",
+    "devices", "data.table", "data.array", "data.tokens", "data.task", "data.spool", "data.split",
+    "data.formats", "data.formats.paths", "data.formats.cells", "data.formats.dates",
+    "data.formats.findings", "data.formats.frame", "data.formats.dialect", "data.formats.block",
+    "data.formats.textrows", "data.formats.textfile", "data.formats.gather",
+    "data.formats.datafile", "data.formats.pairs", "data.formats.npy", "data.formats.vocabulary",
+    "data.formats.pictures", "data.formats.imagefolder", "data.sources.csv",
+    "data.sources.parquet", "data.reading", "data.formats.wordcolumn", "data.sources.npz",
+    "data.sources.idx", "data.sources.images", "data.sources.text", "data.sources.series",
+    "data.sources.sklearn", "data.sources.synthetic", "data.sources", "data",
+    "data.preprocessing", "data.preprocessing.statistics", "data.preprocessing.scaling",
+    "data.preprocessing.conversion", "data.preprocessing.bagofwords", "data.preprocessing.cycles",
+    "data.preprocessing.features", "data.preprocessing.encoders",
+    "data.preprocessing.tableinputs", "data.preprocessing.arrayinputs",
+    "data.preprocessing.sequenceinputs", "data.preprocessing.target",
+    "data.preprocessing.preprocess",
+    "data.batch", "data.augmentations", "data.batches", "data.streamed",
+    "data.parting", "data.duplicates", "data.inputs", "data.dataset", "data.newdata",
+    "data.columnreport", "data.leaks", "data.targetreport",
+    "models.layers", "models.activations", "models.initializations", "models.mlp",
+    "models.nlinear", "models", "models.embedding", "models.network",
     "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",
-    "losses", "schedules", "metrics", "evaluation", "training", "predictor",
+    "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "training", "predictor",
+    "prediction",
 )  # fmt: skip
-DISK = ("files", "checkpoint", "rundir")
-JOBS = ("provenance", "interrupts", "plugins", "experiment", "run", "trained", "describe")
+DISK = ("files", "framefile", "checkpoint", "rundir")
+JOBS = (
+    "provenance", "interrupts", "plugins", "folds", "experiment", "run", "trained", "recipes",
+    "starter", "datapage", "datareport", "describe",
+)  # fmt: skip
 EDGE = ("__init__", "console", "ending", "cli", "__main__")
 ZONES = {"words": WORDS, "compute": COMPUTE, "disk": DISK, "jobs": JOBS, "edge": EDGE}
 BELOW = {
@@ -47,7 +67,7 @@ LIBRARIES = {  # beside the standard library, at the top of a file
     "jobs": {"pydantic", "torch"},
     "edge": {"typer"},
 }
-INSIDE = {"disk": {"torch", "safetensors"}, "edge": {"rich"}}  # in functions only
+INSIDE = {"disk": {"torch", "safetensors", "polars"}, "edge": {"rich"}}  # in functions only
 LIGHT = {"data", "models", "losses", "optim", "schedules", "metrics"}  # hold components
 HEAVY = {"torch", "numpy", "polars", "sklearn", "safetensors"}
 

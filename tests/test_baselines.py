@@ -16,7 +16,7 @@ from nnarch.data import dataset as datasets
 from nnarch.data.array import Array
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
-from nnarch.data.series import windows
+from nnarch.data.sources.series import windows
 from nnarch.data.spool import spooled
 from nnarch.data.streamed import Streamed
 from nnarch.data.table import Column, Table, numeric

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nnarch.data.arrayinputs import ArrayInputs
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows, balanced, order
+from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.training import batch_sizes
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnarch.data.csv import read
+from nnarch.data.sources.csv import read
 from nnarch.data.table import Column, Table
 
 Write = Callable[..., str]

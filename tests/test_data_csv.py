@@ -17,10 +17,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnarch.data import findings
-from nnarch.data.cells import Decimal, number_in
-from nnarch.data.csv import chunks, csv, read
-from nnarch.data.dialect import Separator
+from nnarch.data.formats import findings
+from nnarch.data.formats.cells import Decimal, number_in
+from nnarch.data.formats.dialect import Separator
+from nnarch.data.sources.csv import chunks, csv, read
 from nnarch.data.table import Column, Table
 from nnarch.errors import ConfigError, DataError, NnarchError
 from nnarch.registry import sources

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch.data.cells import Decimal
-from nnarch.data.dialect import find
+from nnarch.data.formats.cells import Decimal
+from nnarch.data.formats.dialect import find
 
 
 def dialect(text: str, decimal: Decimal = ".") -> tuple[str, bool]:

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 import nnarch
-from nnarch.data import pictures
-from nnarch.data.images import images, read
+from nnarch.data.formats import pictures
+from nnarch.data.sources.images import images, read
 from nnarch.errors import ConfigError, DataError, MachineError, NnarchError
 
 RANDOM = np.random.default_rng(0)
@@ -321,7 +321,7 @@ def test_pillow_may_be_missing(root: Path):
     program = (
         "import sys\n"
         "sys.modules['PIL'] = None\n"
-        "from nnarch.data.images import read\n"
+        "from nnarch.data.sources.images import read\n"
         "from nnarch.errors import MachineError\n"
         "try:\n"
         "    read(sys.argv[1])\n"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnarch.data.array import Array
-from nnarch.data.npz import PAIRS, npz, read
+from nnarch.data.sources.npz import PAIRS, npz, read
 from nnarch.data.table import Table
 from nnarch.errors import ConfigError, DataError, MachineError, NnarchError
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnarch.data.parquet import chunks, parquet, read
+from nnarch.data.sources.parquet import chunks, parquet, read
 from nnarch.data.table import Column, Table
 from nnarch.errors import ConfigError, DataError, NnarchError
 from nnarch.registry import sources

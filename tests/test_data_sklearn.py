@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nnarch.data.sklearn import Dataset, sklearn
+from nnarch.data.sources.sklearn import Dataset, sklearn
 from nnarch.registry import sources
 
 SHAPES: dict[Dataset, tuple[int, int]] = {

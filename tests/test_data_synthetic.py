@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnarch.data.synthetic import RECIPES, Kind, synthetic
+from nnarch.data.sources.synthetic import RECIPES, Kind, synthetic
 from nnarch.data.table import Table
 from nnarch.errors import ConfigError, MachineError
 from nnarch.registry import sources

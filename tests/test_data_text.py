@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch.data import text as module
+from nnarch.data.formats.vocabulary import END, PAD, UNKNOWN, WORD, Level, coded, encode
+from nnarch.data.sources import text as module
+from nnarch.data.sources.text import text
 from nnarch.data.table import Table
-from nnarch.data.text import text
 from nnarch.data.tokens import PADDING, Tokens
-from nnarch.data.vocabulary import END, PAD, UNKNOWN, WORD, Level, coded, encode
 from nnarch.errors import ConfigError, DataError, MachineError, NnarchError
 
 NAMES = "emma\nolivia\nava\n"

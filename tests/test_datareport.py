@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from nnarch import config as configs
 from nnarch import datareport, files
 from nnarch.data import columnreport, leaks
-from nnarch.data.features import choose
+from nnarch.data.preprocessing.features import choose
+from nnarch.data.preprocessing.statistics import describe
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.spool import spooled
-from nnarch.data.statistics import describe
 from nnarch.data.table import Table, numeric
-from nnarch.data.tableinputs import TableInputs
 from nnarch.data.targetreport import skewness
 from nnarch.data.task import Task
 from nnarch.datareport import as_text, report

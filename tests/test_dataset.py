@@ -17,7 +17,7 @@ from nnarch.data.array import Array
 from nnarch.data.batches import Matrix, Pixels
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import divide
-from nnarch.data.series import Series, windows
+from nnarch.data.sources.series import Series, windows
 from nnarch.data.table import Column, Table, numeric
 from nnarch.data.tokens import Tokens
 from nnarch.errors import ConfigError, DataError

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nnarch import evaluation
 from nnarch.data.batches import Matrix, Windows
-from nnarch.data.target import Target
+from nnarch.data.preprocessing.target import Target
 from nnarch.data.task import Task
 from nnarch.evaluation import Evaluation, evaluate, outputs
 from nnarch.losses import Loss

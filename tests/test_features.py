@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch.data.features import Feature, choose
-from nnarch.data.statistics import describe
+from nnarch.data.preprocessing.features import Feature, choose
+from nnarch.data.preprocessing.statistics import describe
 from nnarch.data.table import Column, ColumnKind
 from nnarch.errors import ConfigError, DataError
 

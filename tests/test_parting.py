@@ -13,7 +13,7 @@ from torch import Tensor
 from nnarch.data import task as tasks
 from nnarch.data.array import Array
 from nnarch.data.parting import complete, divide
-from nnarch.data.series import Series, windows
+from nnarch.data.sources.series import Series, windows
 from nnarch.data.split import PARTS
 from nnarch.data.spool import spooled
 from nnarch.data.table import Column, Table, numeric

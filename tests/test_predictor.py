@@ -13,10 +13,10 @@ import torch
 import nnarch
 from nnarch.data import dataset as datasets
 from nnarch.data.array import Array
-from nnarch.data.series import Series
+from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.sources.series import Series
 from nnarch.data.split import split
 from nnarch.data.table import Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.data.tokens import Tokens
 from nnarch.errors import DataError
 from nnarch.losses import Loss

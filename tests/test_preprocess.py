@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from nnarch.data.features import Feature
-from nnarch.data.preprocess import (
+from nnarch.data.preprocessing.features import Feature
+from nnarch.data.preprocessing.preprocess import (
     ArrayInputs,
     Preprocess,
     SeriesInputs,
@@ -20,7 +20,7 @@ from nnarch.data.preprocess import (
     Target,
     TokenInputs,
 )
-from nnarch.data.statistics import describe
+from nnarch.data.preprocessing.statistics import describe
 from nnarch.data.table import numeric
 from nnarch.errors import DataError
 

@@ -14,8 +14,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from nnarch.data.scaling import SCALINGS, Standardize, build, quantiles_for
-from nnarch.data.statistics import describe
+from nnarch.data.preprocessing.scaling import SCALINGS, Standardize, build, quantiles_for
+from nnarch.data.preprocessing.statistics import describe
 
 VALUES = st.floats(-1e12, 1e12, allow_subnormal=False)
 NAMES = sorted(SCALINGS)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch.data.series import Series, windows
+from nnarch.data.sources.series import Series, windows
 from nnarch.data.table import Column, Table, numeric
 from nnarch.errors import ConfigError, DataError
 from nnarch.registry import sources

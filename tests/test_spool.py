@@ -18,11 +18,11 @@ from nnarch.data import spool as spools
 from nnarch.data import streamed
 from nnarch.data.batch import Batch
 from nnarch.data.parting import divide, taken
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.split import PARTS
 from nnarch.data.spool import Spool, blocks, spooled, take
 from nnarch.data.streamed import Streamed
 from nnarch.data.table import Table, numeric
-from nnarch.data.tableinputs import TableInputs
 from nnarch.errors import DataError, MachineError
 from test_dataset import assert_fitted_alike, mixed, options, trained
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch.data import statistics
-from nnarch.data.statistics import Statistics, describe, gather, sample_rows
+from nnarch.data.preprocessing import statistics
+from nnarch.data.preprocessing.statistics import Statistics, describe, gather, sample_rows
 from nnarch.data.table import Column, numeric
 
 FIELDS = ("missing", "mean", "deviation", "minimum", "maximum", "integral", "sample")

@@ -15,11 +15,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from nnarch.data import statistics
-from nnarch.data.features import choose
-from nnarch.data.statistics import describe, gather, sample_rows
+from nnarch.data.preprocessing import statistics
+from nnarch.data.preprocessing.features import choose
+from nnarch.data.preprocessing.statistics import describe, gather, sample_rows
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.table import Column, Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.errors import DataError
 
 NAN = float("nan")

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from nnarch import config as configs
 from nnarch import experiment
-from nnarch.data.arrayinputs import ArrayInputs
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Matrix, Pixels, order
+from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.errors import Diverged
 from nnarch.experiment import Experiment
 from nnarch.training import Record, batch_sizes, train

@@ -17,8 +17,8 @@ from nnarch import linear
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Contexts, Indexed, Matrix, Pixels, Rows, Windows
 from nnarch.data.dataset import Dataset
+from nnarch.data.preprocessing.target import Target
 from nnarch.data.streamed import Streamed
-from nnarch.data.target import Target
 from nnarch.data.task import Task
 from nnarch.metrics import Result
 from nnarch.registry import metrics

@@ -18,12 +18,12 @@ from nnarch.data import dataset as datasets
 from nnarch.data.array import Array
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
-from nnarch.data.series import Series
+from nnarch.data.preprocessing.statistics import Statistics, gather, sample_rows
+from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.sources.series import Series
 from nnarch.data.split import PARTS, Parts
 from nnarch.data.spool import blocks
-from nnarch.data.statistics import Statistics, gather, sample_rows
 from nnarch.data.table import Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.data.tokens import Tokens
 from nnarch.datapage import as_text
 from nnarch.metrics import DEFAULTS

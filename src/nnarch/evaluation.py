@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnarch.data.batches import Rows
-from nnarch.data.preprocess import Target
+from nnarch.data.preprocessing.preprocess import Target
 from nnarch.data.task import Task
 from nnarch.losses import Loss
 from nnarch.metrics import Result

@@ -20,6 +20,7 @@ from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
+from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
 from nnarch.data.streamed import Streamed
 from nnarch.data.task import REGRESSION, Task
 from nnarch.errors import ConfigError, DataError, cause
@@ -32,6 +33,7 @@ from nnarch.registry import (
     augmentations,
     losses,
     metrics,
+    models,
     optimizers,
     schedules,
     sources,
@@ -148,6 +150,7 @@ def prepare(config: Config) -> Experiment:
     size = _size(config, dataset, loss)
     with config.locating("model"), torch.random.fork_rng(devices=[]):
         network = networks.make(config.model, dataset.inputs, loss.outputs, config.seed)
+    _check_channels(config, dataset)
     _check_batches(config, network, len(dataset.parts["train"]))
     network = network.to(device, dtype)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
@@ -198,6 +201,11 @@ def _completed(config: Config, task: Task) -> Config:
                 f"{spec['name']} does not fit a task of {task.kind}, which the target "
                 f"{', '.join(task.targets)} makes it; expected one of {', '.join(fits)}",
             )
+    scaled = [spec["name"] for spec in measured if spec["name"].startswith("scaled_")]
+    if scaled and config.data["target_transform"] != "none":
+        raise config.fault(
+            ("metrics",), f"{scaled[0]} is of a target that is not learnt as its logarithm"
+        )
     known = ["val_loss", *(f"val_{spec['name']}" for spec in measured)]
     if config.monitor not in known:
         raise config.fault(
@@ -247,6 +255,20 @@ def _check_sampling(config: Config, dataset: Dataset) -> None:
             ("sampling",), "got 'balanced' for a table that is larger than memory; expected "
             "'shuffled', and loss.class_weights: balanced"
         )  # fmt: skip
+
+
+def _check_channels(config: Config, dataset: Dataset) -> None:
+    """A network that takes each channel by itself gives back the channels that it was given."""
+    made, name = dataset.preprocess.inputs, config.model["name"]
+    if not models.get(name).facts.get("channelwise") or not isinstance(made, SeriesInputs):
+        return
+    predicted = [f"{channel}+1" for channel in made.names]
+    if list(dataset.task.targets[: len(predicted)]) != predicted:
+        raise config.fault(
+            ("model",),
+            f"{name} predicts the channels that it sees, {', '.join(made.names)}; expected the "
+            "same as data.target, in one order",
+        )
 
 
 def _augmentations(config: Config, dataset: Dataset) -> list[Callable[[Batch], Batch]]:

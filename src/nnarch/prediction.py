@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnarch.data import images, newdata, vocabulary
+from nnarch.data import newdata
 from nnarch.data.array import Array
-from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
-from nnarch.data.series import Series
+from nnarch.data.formats import vocabulary
+from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
+from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.sources import images
+from nnarch.data.sources.series import Series
 from nnarch.data.table import Column, Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.errors import DataError, UsageError
 from nnarch.predictor import Predictor
 from nnarch.registry import suggestion

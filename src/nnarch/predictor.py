@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from nnarch.data.dataset import inputs_of
-from nnarch.data.preprocess import Preprocess
+from nnarch.data.preprocessing.preprocess import Preprocess
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.table import Column, Table, numeric
-from nnarch.data.tableinputs import TableInputs
 from nnarch.data.task import Task
 from nnarch.errors import DataError
 from nnarch.evaluation import outputs

@@ -7,8 +7,8 @@ wide, how long, how much regularised. They are where a first config begins, not 
 from typing import Any
 
 from nnarch.data.dataset import Dataset
-from nnarch.data.sequenceinputs import SeriesInputs
-from nnarch.data.tableinputs import TableInputs
+from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
+from nnarch.data.preprocessing.tableinputs import TableInputs
 
 FEW = 1000  # training rows, below which a network is kept small
 MANY = 20_000

@@ -19,7 +19,7 @@ from nnarch.config import load
 from nnarch.data import dataset as datasets
 from nnarch.data import parting, reading
 from nnarch.data.dataset import Dataset
-from nnarch.data.series import LONG_STEP, Series, windows
+from nnarch.data.sources.series import LONG_STEP, Series, windows
 from nnarch.data.table import Column, Table
 from nnarch.data.targetreport import skewness
 from nnarch.errors import DataError, UsageError

@@ -17,7 +17,7 @@ from nnarch.checkpoint import Checkpoint
 from nnarch.data import dataset as datasets
 from nnarch.data import newdata, parting
 from nnarch.data.batches import Rows
-from nnarch.data.preprocess import Preprocess
+from nnarch.data.preprocessing.preprocess import Preprocess
 from nnarch.data.task import Task
 from nnarch.errors import ConfigError, DataError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate

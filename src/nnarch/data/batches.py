@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from nnarch.data.arrayinputs import ArrayInputs
 from nnarch.data.batch import Batch
+from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.seeds import derive
 
 Sampling = Literal["shuffled", "balanced", "sequential"]
@@ -80,6 +80,10 @@ class Indexed:
     def taken(self, chosen: Tensor | slice) -> Batch:
         raise NotImplementedError
 
+    def goals_of_all(self) -> Tensor:
+        """The target of every sample."""
+        return self.taken(slice(None)).target
+
     def prepare(self, inputs: Tensor) -> Tensor:
         return inputs
 
@@ -101,7 +105,7 @@ class Indexed:
         if sampling == "sequential":
             return torch.arange(len(self))
         if sampling == "balanced":
-            return balanced(self.taken(slice(None)).target.cpu(), seed, epoch)
+            return balanced(self.goals_of_all().cpu(), seed, epoch)
         return order(len(self), seed, epoch)
 
 
@@ -236,6 +240,9 @@ class Contexts(Indexed):
     def to(self, device: torch.device, dtype: torch.dtype) -> "Contexts":
         ids, places, begins = (t.to(device) for t in (self.ids, self.places, self.begins))
         return replace(self, ids=ids, places=places, begins=begins)
+
+    def goals_of_all(self) -> Tensor:
+        return self.ids[self.places]
 
     def taken(self, chosen: Tensor | slice) -> Batch:
         places = self.places[chosen]

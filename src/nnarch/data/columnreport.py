@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnarch.data import features
-from nnarch.data.features import Feature
 from nnarch.data.parting import WORDS, keys
+from nnarch.data.preprocessing import features
+from nnarch.data.preprocessing.features import Feature
+from nnarch.data.preprocessing.statistics import Statistics
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.split import PARTS, Parts
 from nnarch.data.spool import blocks
-from nnarch.data.statistics import Statistics
 from nnarch.data.table import Column, Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.sections import Split
 
 FAR = 10  # deviations

@@ -7,37 +7,39 @@ preprocessing that the network was trained under.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnarch.data import duplicates, features
+from nnarch.data import duplicates
 from nnarch.data import task as tasks
 from nnarch.data.array import Array
-from nnarch.data.arrayinputs import ArrayInputs
 from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows
 from nnarch.data.inputs import Inputs
 from nnarch.data.parting import Samples, complete, divide, keys
-from nnarch.data.preprocess import Preprocess
-from nnarch.data.sequenceinputs import SeriesInputs, TokenInputs
-from nnarch.data.series import Series
+from nnarch.data.preprocessing import features
+from nnarch.data.preprocessing.arrayinputs import ArrayInputs
+from nnarch.data.preprocessing.preprocess import Preprocess
+from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
+from nnarch.data.preprocessing.statistics import gather, sample_rows
+from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.preprocessing.target import Target
+from nnarch.data.sources.series import Series
 from nnarch.data.split import Parts
-from nnarch.data.spool import BLOCK, Spool, blocks, take
-from nnarch.data.statistics import gather, sample_rows
+from nnarch.data.spool import Spool, blocks, take
 from nnarch.data.streamed import Streamed
 from nnarch.data.table import Table
-from nnarch.data.tableinputs import TableInputs
-from nnarch.data.target import Target
 from nnarch.data.task import Task, TaskKind
 from nnarch.data.tokens import PADDING, Tokens
 from nnarch.errors import ConfigError, DataError
 from nnarch.sections import Split
 
-HASHED = 1 << 12  # samples at once
+HASHED = 1 << 16  # targets at once
+CELLS = 1 << 18  # of samples at once: they lie in a core's cache
 NOUNS = {Table: "rows", Array: "samples", Series: "windows", Tokens: "tokens"}
 
 
@@ -103,14 +105,15 @@ def make(
     chosen = divide(data, spec, task)
     task = _counted(data, task, chosen["train"])
     preprocess, notes = _fitted(data, spec, task, chosen["train"])
+    numbers = numbers_of(data) if isinstance(data, Table | Array) else None
     return Dataset(
         task,
         preprocess,
         rows(data, task, preprocess, chosen, dtype),
         chosen,
-        fingerprint(data),
+        fingerprint(data, numbers),
         _lowest(data),
-        shared(data, task, preprocess.inputs.names, chosen, "test"),
+        shared(data, task, preprocess.inputs.names, chosen, "test", numbers),
         (*data.notes, *notes),
         NOUNS[type(data)],
     )
@@ -157,52 +160,69 @@ def rows(
             for part, those in chosen.items()}  # fmt: skip
 
 
-def fingerprint(data: Samples) -> str:
-    """SHA-256 of names, values and given parts."""
+def fingerprint(data: Samples, numbers: Tensor | None = None) -> str:
+    """SHA-256 of names, values and given parts.
+
+    Args:
+        numbers: of the samples, if they are known.
+    """
     digest = hashlib.sha256()
-    values: Iterable[Tensor]
     if isinstance(data, Tokens):
-        digest.update(repr((data.vocabulary, data.context)).encode())
+        named: Any = (data.vocabulary, data.context)
         values = [data.ids, data.documents]
     elif isinstance(data, Series):
-        names = (data.input_names, data.channels, data.lookback, data.horizon)
-        digest.update(repr(names).encode())
+        named = (data.input_names, data.channels, data.lookback, data.horizon)
         values = [data.inputs, data.goals, data.starts]
     else:
         columns = data.columns if isinstance(data, Table) else ()
-        named = [(column.name, column.kind, column.words) for column in columns]
-        shape = tuple(data.inputs.shape[1:])
-        digest.update(repr((named, data.target_names, shape)).encode())
+        kinds = [(column.name, column.kind, column.words) for column in columns]
+        named = (kinds, data.target_names, tuple(data.inputs.shape[1:]))
+        values = [numbers_of(data) if numbers is None else numbers]
         if isinstance(data.target, list):
             digest.update(repr(data.target).encode())
-        numbers = [data.target] if isinstance(data.target, Tensor) else []
-        on_disk = isinstance(data.inputs, Spool)
-        inputs = blocks(data.inputs, torch.arange(len(data))) if on_disk else [data.inputs]
-        values = chain(inputs, numbers)
+        elif data.target is not None:
+            values.append(data.target)
+    digest.update(repr(named).encode())
     if not isinstance(data, Series) and data.parts is not None:
-        values = chain(values, [data.parts])
+        values.append(data.parts)
     for tensor in values:
         digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def shared(data: Samples, task: Task, names: tuple[str, ...], chosen: Parts, part: str) -> int:
+def numbers_of(data: Table | Array, places: Sequence[int] = ()) -> Tensor:
+    """(N,) a number for each sample, of all of its columns unless `places` are given."""
+    everything = torch.arange(len(data))
+    pieces = blocks(
+        data.inputs, everything, max(1, CELLS // max(1, math.prod(data.inputs.shape[1:])))
+    )
+    return duplicates.numbers(piece[:, places] if places else piece for piece in pieces)
+
+
+def shared(
+    data: Samples,
+    task: Task,
+    names: tuple[str, ...],
+    chosen: Parts,
+    part: str,
+    numbers: Tensor | None = None,
+) -> int:
     """How many samples of a part, with their target, are among the training samples.
 
     Args:
         names: the columns to compare rows by.
+        numbers: of the samples, if they are known.
     """
     if isinstance(data, Series | Tokens):
         return 0
-    truth = tasks.encode(data, task).view(len(data), -1)
     places = [data.input_names.index(name) for name in names] if isinstance(data, Table) else []
-    found = []
-    for those in (chosen["train"], chosen[part]):
-        pieces = those.split(HASHED)
-        samples = (take(data.inputs, piece) for piece in pieces)
-        values = duplicates.numbers(s[:, places] if places else s for s in samples)
-        found.append(values * 31 + duplicates.numbers(truth[piece] for piece in pieces))
-    return duplicates.shared(*found)
+    if isinstance(data, Array) or len(places) == len(data.columns):
+        numbers = numbers_of(data) if numbers is None else numbers
+    else:
+        numbers = numbers_of(data, places)
+    truth = tasks.encode(data, task).view(len(data), -1)
+    numbers = numbers * 31 + duplicates.numbers(truth.split(HASHED))
+    return duplicates.shared(numbers[chosen["train"]], numbers[chosen[part]])
 
 
 def _check(data: Samples, spec: Mapping[str, Any]) -> None:
@@ -288,7 +308,8 @@ def _per_channel(target: Target, data: Series) -> Target:
 def _prepared(table: Table, made: TableInputs, chosen: Tensor, dtype: torch.dtype) -> Tensor:
     """The network's inputs for the rows `chosen`, made a block at a time."""
     inputs = torch.empty(len(chosen), *made.shape, dtype=dtype)
-    for into, piece in zip(inputs.split(BLOCK), chosen.split(BLOCK), strict=True):
+    size = max(1, CELLS // max(len(table.columns), *made.shape))
+    for into, piece in zip(inputs.split(size), chosen.split(size), strict=True):
         into.copy_(made(made.raw(replace(table, inputs=take(table.inputs, piece)))))
     return inputs
 

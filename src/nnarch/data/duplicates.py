@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 SEED = 20_161_217  # any
+BLOCK = 1 << 16
 
 
 def numbers(blocks: Iterable[Tensor]) -> Tensor:
@@ -20,16 +21,24 @@ def numbers(blocks: Iterable[Tensor]) -> Tensor:
 
 def shared(first: Tensor, second: Tensor) -> int:
     """How many rows of the second stand in the first as well."""
-    return int(torch.isin(second, first).sum())
+    distinct, counts = second.unique(return_counts=True)
+    if not len(distinct):
+        return 0
+    found = torch.zeros(len(distinct), dtype=torch.bool)
+    for block in first.split(BLOCK):  # never a sorted copy of the first, which is the larger
+        place = torch.searchsorted(distinct, block).clamp(max=len(distinct) - 1)
+        found[place[distinct[place] == block]] = True
+    return int(counts[found].sum())
 
 
 def _of_block(rows: Tensor) -> Tensor:
     if rows.is_floating_point():
         rows = rows.double() + 0.0  # -0.0 is 0.0
-        rows = torch.where(rows.isnan(), torch.nan, rows)  # of many bit patterns one
+        if bool(rows.sum().isnan()):
+            rows = torch.where(rows.isnan(), torch.nan, rows)  # of many bit patterns one
         rows = rows.contiguous().view(torch.int64)
-    rows = rows.long()
+    bits = rows.long()
     weights = torch.randint(
         -(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(SEED)
     )
-    return ((rows ^ (rows >> 32)) * (weights * 2 + 1)).sum(1)
+    return (bits >> 32).bitwise_xor_(bits).mul_(weights * 2 + 1).sum(1)

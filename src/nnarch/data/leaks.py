@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnarch.data.features import expressed
+from nnarch.data.preprocessing.features import expressed
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.split import Parts
 from nnarch.data.spool import Spool, take
 from nnarch.data.table import Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.data.task import Task, encode
 
 MOST_VALUES = 255  # of a column, to be groups of their own

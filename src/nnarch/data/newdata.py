@@ -8,14 +8,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnarch.data import idx, images, npz, reading
+from nnarch.data import reading
 from nnarch.data.array import Array
 from nnarch.data.parting import Samples
-from nnarch.data.preprocess import Preprocess
-from nnarch.data.sequenceinputs import SeriesInputs
-from nnarch.data.series import windows
+from nnarch.data.preprocessing.preprocess import Preprocess
+from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
+from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.sources import idx, images, npz
+from nnarch.data.sources.series import windows
 from nnarch.data.table import Table
-from nnarch.data.tableinputs import TableInputs
 from nnarch.data.task import Task
 from nnarch.errors import DataError
 

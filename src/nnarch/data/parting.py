@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nnarch.data.array import Array
-from nnarch.data.series import Series
+from nnarch.data.sources.series import Series
 from nnarch.data.split import PARTS, Bound, Parts, in_order, split
 from nnarch.data.spool import Spool, take
 from nnarch.data.table import Column, Table
@@ -41,7 +41,7 @@ def complete(data: Targeted, missing_target: str) -> Targeted:
     lacking, first = int((~there).sum()), int(there.int().argmin()) + 1
     if missing_target == "error":
         raise DataError(
-            f"data: {lacking:,} of {len(data):,} rows have no {', '.join(data.target_names)} (the "
+            f"data: {lacking:,} of {len(data):,} rows lack {', '.join(data.target_names)} (the "
             f"first is row {first:,}); expected a target in each, or data.missing_target: drop"
         )
     if isinstance(data.inputs, Spool):

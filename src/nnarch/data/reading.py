@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nnarch.data import csv, parquet
+from nnarch.data.sources import csv, parquet
 from nnarch.data.table import Table
 
 PARQUET = (".parquet", ".pq")

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Sampling, generator
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.spool import take
 from nnarch.data.table import Table
-from nnarch.data.tableinputs import TableInputs
 
+CPU = torch.device("cpu")
 BLOCK = 1 << 11  # rows read at once
 BUFFER = 1 << 17  # rows shuffled together, at most
 BYTES = 1 << 26  # of a buffer of prepared rows, at most
@@ -38,7 +39,7 @@ class Streamed:
     chosen: Tensor
     target: Tensor
     scaling: TableInputs
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     dtype: torch.dtype = torch.float32
 
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from nnarch.data.parting import Samples
-from nnarch.data.series import Series
+from nnarch.data.sources.series import Series
 from nnarch.data.split import Parts
 from nnarch.data.task import Task, encode
 from nnarch.data.tokens import Tokens

@@ -101,6 +101,11 @@ def _yes_or_no(target: "torch.Tensor") -> bool:
 
 
 def _multilabel(table: Targeted) -> Task:
+    if len(table.target_names) < 2:
+        raise DataError(
+            f"data: a multilabel task expects several targets; got {_shown(table.target_names)} "
+            "alone, which is a binary one"
+        )
     if isinstance(table.target, list) or table.target is None or not _yes_or_no(table.target):
         raise DataError(
             f"data: a multilabel task expects targets of 0 and 1; {_shown(table.target_names)} "

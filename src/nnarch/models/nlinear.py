@@ -12,7 +12,7 @@ else:
     nn = LazyModule("torch.nn")
 
 
-@models.register
+@models.register(channelwise=True)
 def nlinear(inputs: tuple[int, ...], outputs: int, *, bias: bool = True) -> "nn.Module":
     """Linear in the steps before, measured from the last of them (Zeng et al., 2023).
 

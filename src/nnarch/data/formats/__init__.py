@@ -1,0 +1,1 @@
+"""How files are written: what the sources read them with."""

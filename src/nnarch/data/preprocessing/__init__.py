@@ -1,0 +1,1 @@
+"""What stands before and behind a network, fitted on training samples alone."""
