@@ -181,7 +181,7 @@ class TestComponents:
     def test_options_of_every_kind(self) -> None:
         shown = {option["name"]: option for option in describe.components("data", "csv")["options"]}
         assert list(shown)[:2] == ["path", "target"]
-        assert list(shown)[-4:] == ["task", "split", "scaling", "target_scaling"]
+        assert list(shown)[-2:] == ["target_scaling", "target_transform"]
         assert shown["path"]["required"]
         assert shown["split"]["default"]["train"] == 0.8
         activation = describe.components("model", "mlp")["options"][1]
@@ -211,7 +211,7 @@ class TestText:
 
     def test_kinds(self) -> None:
         lines = describe.as_text(width=60).splitlines()
-        assert lines[0] == "model           mlp"
+        assert lines[0] == "model           mlp, nlinear"
         assert lines[1].startswith("activation      celu, elu, ")
         assert lines[2].startswith("                h")
         assert all(len(line) <= 60 for line in lines)
@@ -242,10 +242,10 @@ class TestText:
             ("model", "mlp", "true or false; default true"),
             ("optimizer", "adamw", "a number > 0; default 1e-08"),
             ("optimizer", "adamw", "[0.9, 0.999]"),
-            ("data", "csv", "text that is not empty; required"),
-            ("data", "csv", "',', ';', '|', 'tab' or 'space'; default ','"),
-            ("data", "csv", "{train: 0.8, val: 0.1, test: 0.1, seed: 0, stratify: true}"),
-            ("data", "csv", "a list (at least one, each text) or null; default null"),
+            ("data", "csv", "text that is not empty or a list (at least one, each"),
+            ("data", "csv", "'auto', ',', ';', '|', 'tab' or 'space'; default auto"),
+            ("data", "csv", "{train: 0.8, val: 0.1, test: 0.1, seed: 0, stratify: true, column:"),
+            ("data", "csv", "a list (each text that is not empty) or null; default null"),
         ],
     )
     def test_a_line(self, kind: str, name: str, line: str) -> None:

@@ -59,20 +59,36 @@ def _of_machine() -> float:
 
 
 def _of_control_group() -> float:
-    """The limit that Linux's control groups (version 2) set, as containers do."""
+    """The limit that Linux's control groups set, of either version, as containers do."""
     try:
         with open("/proc/self/cgroup", encoding="utf-8") as groups:
-            group = groups.read().rpartition("::")[2].strip()
+            lines = [line.strip().split(":", 2) for line in groups]
     except OSError:
         return math.inf
     limits = [math.inf]
-    while True:
-        path = f"/sys/fs/cgroup{group}/memory.max"
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as limit:
-            limits.append(int(limit.read()))
-        if len(group) <= 1:
-            return min(limits)
-        group = os.path.dirname(group)
+    for _, controllers, group in lines:
+        if controllers in ("", "memory"):
+            name = "memory/{}/memory.limit_in_bytes" if controllers else "{}/memory.max"
+            limits += [_limit(name.format(above)) for above in _upwards(group)]
+    return min(limits)
+
+
+def _upwards(group: str) -> list[str]:
+    """A control group and those that it is in.
+
+    >>> _upwards("/a/b")
+    ['a/b', 'a', '']
+    """
+    parts = [part for part in group.split("/") if part]
+    return ["/".join(parts[:length]) for length in range(len(parts), -1, -1)]
+
+
+def _limit(name: str) -> float:
+    try:
+        with open(f"/sys/fs/cgroup/{name}", encoding="utf-8") as limit:
+            return int(limit.read())
+    except (OSError, ValueError):  # there is none, or it says max
+        return math.inf
 
 
 def _of_address_space() -> float:

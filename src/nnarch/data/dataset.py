@@ -226,12 +226,12 @@ def shared(
 
 
 def _check(data: Samples, spec: Mapping[str, Any]) -> None:
-    """Options that only a table can answer to."""
-    if isinstance(data, Table):
-        return
+    """Options that only a table can answer to, with its inputs."""
     for key in ("columns", "ignore", "types"):
-        if spec[key]:
+        if spec[key] and not isinstance(data, Table):
             raise ConfigError(f"data.{key}: got columns; this data has none of its own")
+        if among := [name for name in data.target_names if name in (spec[key] or ())]:
+            raise ConfigError(f"data.{key}: {among[0]!r} is the target; expected other columns")
     if isinstance(data, Array) and spec["scaling"] in ("robust", "quantile"):
         raise ConfigError(
             f"data.scaling: got {spec['scaling']!r}; arrays are scaled by 'standard', 'minmax' or "

@@ -122,6 +122,8 @@ def _bound(data: Table | Array, how: Split) -> Bound:
 
 def _column(table: Table, name: str, key: str) -> tuple[Column, Tensor]:
     names = table.input_names
+    if name in table.target_names:
+        raise ConfigError(f"data.split.{key}: {name!r} is the target; expected another column")
     if name not in names:
         raise ConfigError(f"data.split.{key}: no column {name!r}; {suggestion(name, [*names])}")
     place = names.index(name)

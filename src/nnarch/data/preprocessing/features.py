@@ -133,6 +133,8 @@ def _used(
         if unknown := [name for name in given if name not in names and name not in excluded]:
             advice = name_of_no(unknown[0], names)
             raise ConfigError(f"data.{key}: no column is called {unknown[0]!r}; {advice}")
+    if twice := [name for name in wanted or () if (wanted or ()).count(name) > 1]:
+        raise ConfigError(f"data.columns: {twice[0]!r} is named twice; expected it once")
     if both := [name for name in ignore if name in (wanted or ())]:
         raise ConfigError(f"data.ignore: {both[0]!r} is in data.columns too; expected it in one")
     left_out = {*ignore, *(name for name, kind in types.items() if kind == "ignore")}
