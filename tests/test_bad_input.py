@@ -500,11 +500,6 @@ MADE_REAL = {
         3,
         "bad.yaml:3: batch_size: got 1; batch normalisation expects at least 2 rows a step",
     ),
-    "48 the target among the features": (
-        "data: {source: csv, path: t.csv, target: y, columns: [x, y]}\n",
-        3,
-        "bad.yaml:1: data.columns: 'y' is the target; expected other columns",
-    ),
     "51 no such data": (
         "data: {source: csv, path: none.csv, target: y}\n",
         4,
@@ -531,6 +526,61 @@ def test_a_fault_that_shows_when_the_config_is_made_real(
     done = nnarch_here("train", "bad.yaml")
     assert done.returncode == code, done.stderr
     (line,) = error_lines(done)
+    assert expected in line
+    assert not (tmp_path / "runs").exists()
+
+
+NAMED = {
+    "48 the target among the features": (
+        "columns: [x, y]",
+        "data.columns: 'y' is the target; expected other columns",
+    ),
+    "48 the target left out": (
+        "ignore: [y]",
+        "data.ignore: 'y' is the target; expected other columns",
+    ),
+    "48 the target told as another kind": (
+        "types: {y: categorical}",
+        "data.types: 'y' is the target; expected other columns",
+    ),
+    "48 rows parted by the target": (
+        "split: {group: y}",
+        "data.split.group: 'y' is the target; expected another column",
+    ),
+    "a column named twice": (
+        "columns: [x, w, x]",
+        "data.columns: 'x' is named twice; expected it once",
+    ),
+    "a column taken and left out": (
+        "columns: [x, w], ignore: [w]",
+        "data.ignore: 'w' is in data.columns too; expected it in one",
+    ),
+    "a column that is not there": (
+        "columns: [x, W]",
+        "data.columns: no column is called 'W'; known: x, w",
+    ),
+    "a split by no column": (
+        "split: {column: parts}",
+        "data.split.column: no column 'parts'; known: x, w",
+    ),
+    "columns of what has none": (
+        "source: text, path: t.csv, columns: [x]",
+        "data.columns: got columns; this data has none of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "expected"), NAMED.values(), ids=ids(NAMED))
+def test_columns_that_the_config_names_wrongly(
+    nnarch_here: Command, tmp_path: Path, options: str, expected: str
+) -> None:
+    (tmp_path / "t.csv").write_text("x,w,y\n" + "1.5,2,0.5\n2.5,3,4.5\n3.5,1,2.5\n" * 10)
+    (tmp_path / "bad.yaml").write_text("data:\n  source: csv\n  path: t.csv\n  target: y\n")
+    (tmp_path / "more.yaml").write_text(f"data: {{{options}}}\n")
+    done = nnarch_here("train", "bad.yaml", "more.yaml")
+    assert done.returncode == 3, done.stderr
+    (line,) = error_lines(done)
+    assert line.startswith("more.yaml:1: ")
     assert expected in line
     assert not (tmp_path / "runs").exists()
 

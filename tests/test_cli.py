@@ -244,9 +244,9 @@ class TestEval:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("x\n1\n", "other.csv: lacks the target y"),
-            ("z,y\n1,1\n", "other.csv: no column 'x'; known: z, y"),
-            ("x,y\n1,1\n2,\n", "other.csv: line 3, column 'y': got nothing"),
+            ("x\n1\n", "other.csv: no column 'y'; known: x"),
+            ("z,y\n1,1\n", "other.csv: no column 'x'; known: z"),
+            ("x,y\n1,1\n2,\n3,\n", "other.csv: 2 of 3 rows lack y (the first is row 2); expected"),
         ],
     )
     def test_other_data_that_does_not_fit(

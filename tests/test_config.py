@@ -335,9 +335,9 @@ def test_a_fault_names_the_file_and_line_that_the_value_came_from(tmp_path: Path
 
 def test_what_is_missing_is_told_where_it_belongs(tmp_path: Path) -> None:
     one = written(tmp_path, "a.yaml", "epochs: 3\ndata:\n  source: csv\n")
-    found = faults(one, ["data.path=x", "model.initialization=constant"])
+    found = faults(one, ["data.target=x", "model.initialization=constant"])
     assert [fault.partition("; ")[0] for fault in found] == [
-        f"{one}:2: data.target: missing",
+        f"{one}:2: data.path: missing",
         "command line: model.initialization.value: missing",
     ]
 

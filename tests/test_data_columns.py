@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnarch.data.sources.csv import read
@@ -118,6 +118,7 @@ def test_dates(write: Write, cells: list[str], expected: list[float | None]):
 
 
 @settings(max_examples=40)
+@example([datetime(1969, 12, 31, 23, 59, 58, 499999), datetime(1969, 12, 31, 23, 59, 59, 999999)])
 @given(st.lists(st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1)), min_size=1))
 def test_any_time_as_python_writes_it(
     tmp_path_factory: pytest.TempPathFactory, times: list[datetime]

@@ -244,7 +244,7 @@ class TestText:
             ("optimizer", "adamw", "[0.9, 0.999]"),
             ("data", "csv", "text that is not empty or a list (at least one, each"),
             ("data", "csv", "'auto', ',', ';', '|', 'tab' or 'space'; default auto"),
-            ("data", "csv", "{train: 0.8, val: 0.1, test: 0.1, seed: 0, stratify: true, column:"),
+            ("data", "csv", "time, folds, fold); default {train: 0.8, val: 0.1, test: 0.1,"),
             ("data", "csv", "a list (each text that is not empty) or null; default null"),
         ],
     )

@@ -98,9 +98,15 @@ WORDS = Column("w", "categorical", ("train", "other"))
 REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "no such column": (
         table([1.0]),
+        {"column": "z"},
+        ConfigError,
+        "data.split.column: no column 'z'; known: x",
+    ),
+    "the target": (
+        table([1.0]),
         {"column": "y"},
         ConfigError,
-        "data.split.column: no column 'y'; known: x",
+        "data.split.column: 'y' is the target; expected another column",
     ),
     "no such group": (table([1.0]), {"group": "xx"}, ConfigError, "data.split.group: no column"),
     "no such time": (table([1.0]), {"time": "t"}, ConfigError, "data.split.time: no column 't'"),
@@ -191,9 +197,8 @@ def test_samples_without_a_target_are_refused_or_left_out(
         given = Array(given.inputs, target, names, given.parts)
     with pytest.raises(DataError) as refused:
         complete(given, "error")
-    assert f"data: 2 of 4 rows have no {', '.join(names)} (the first is row 2)" in str(
-        refused.value
-    )
+    said = f"data: 2 of 4 rows lack {', '.join(names)} (the first is row 2); expected a target"
+    assert said in str(refused.value)
     assert "data.missing_target: drop" in str(refused.value)
     left = complete(given, "drop")
     assert left.inputs[:, 0].tolist() == left.parts.tolist() == there

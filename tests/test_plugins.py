@@ -107,7 +107,7 @@ def halving(epochs: int, *, every: Count = 1):
 ''',
     "data": '''\
 from nnarch import register
-from nnarch.data.table import Table
+from nnarch.data.table import Table, numeric
 from nnarch.options import Count
 
 
@@ -117,7 +117,7 @@ def rows_on_a_line(*, length: Count = 40) -> Table:
     import torch
 
     x = torch.arange(length, dtype=torch.float64).unsqueeze(1)
-    return Table(x, ("x",), 2 * x + 1, ("y",))
+    return Table(x, numeric("x"), 2 * x + 1, ("y",))
 ''',
     "metric": '''\
 from nnarch import register

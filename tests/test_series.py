@@ -113,11 +113,17 @@ CELLS = st.lists(st.none() | st.integers(0, 9).map(float), min_size=4, max_size=
 
 @given(CELLS.filter(lambda cells: any(cell is not None for cell in cells)))
 def test_a_gap_holds_the_value_before_it(cells: list[float | None]):
-    filled = pl.Series(cells, dtype=pl.Float64).fill_null(strategy="forward")
-    expected = filled.fill_null(strategy="backward").to_list()
-    there = [NAN if cell is None else cell for cell in cells]
-    found = made({"a": there, "b": [0.0] * len(cells)}, target=["b"], features=["a"])
-    assert found.inputs.flatten().tolist() == expected
+    """Before the first value nothing is known, and what comes later is not: no window is there."""
+    filled = pl.Series(cells, dtype=pl.Float64).fill_null(strategy="forward").to_list()
+    begun = filled.count(None)
+    columns = {"a": [NAN if cell is None else cell for cell in cells], "b": [0.0] * len(cells)}
+    if begun + 3 > len(cells):
+        with pytest.raises(DataError, match="no window of the series is whole"):
+            made(columns, target=["b"], features=["a"])
+        return
+    found = made(columns, target=["b"], features=["a"])
+    assert found.inputs[begun:].flatten().tolist() == filled[begun:]
+    assert found.starts.tolist() == list(range(begun, len(cells) - 2))
 
 
 def test_a_window_that_predicts_a_gap_is_left_out():
@@ -126,7 +132,7 @@ def test_a_window_that_predicts_a_gap_is_left_out():
     assert found.starts.tolist() == [2, 3, 4]
     assert found.inputs.flatten().tolist() == [1, 2, 3, 3, 5, 6, 7, 8]
     assert found.goals[3].isnan().all()
-    assert found.notes == ("2 windows left out: what they are to predict is not in the file",)
+    assert found.notes == ("2 windows left out: what they see or predict is not in the file",)
 
 
 WORDS = Column("w", "categorical", ("x", "y"))

@@ -314,5 +314,5 @@ def test_a_target_that_is_missing_is_refused_before_anything_is_read():
     table = mixed(120)
     assert isinstance(table.target, Tensor)
     table.target[5] = torch.nan
-    with pytest.raises(DataError, match=r"data: 1 of 120 rows have no y \(the first is row 6\)"):
+    with pytest.raises(DataError, match=r"data: 1 of 120 rows lack y \(the first is row 6\)"):
         datasets.make(spooled(chunked(table, 50)), options(), None)

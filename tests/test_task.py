@@ -1,5 +1,6 @@
 """The task: what a target, the config's word for it and its loss make together."""
 
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -75,10 +76,11 @@ def test_several_targets_of_anything_else_are_numbers(fitting: Any):
     assert found == Task("regression", ("a", "b"))
 
 
-def test_one_target_of_0_and_1_is_a_label_only_if_it_is_called_so():
+def test_one_target_of_0_and_1_is_two_classes_and_no_label():
     given = table(repeated([0, 1]))
     assert tasks.infer(given, "auto", LABELLING).kind == "binary"
-    assert tasks.infer(given, "multilabel", None) == Task("multilabel", ("y",))
+    with pytest.raises(DataError, match="expects several targets; got y alone, which is a binary"):
+        tasks.infer(given, "multilabel", None)
 
 
 STEERED = {
@@ -133,10 +135,10 @@ REFUSED = {
         "2 targets (a, b) can only be numbers",
     ),
     "labels that are words": (
-        table(["a", "b"]),
+        replace(table([0, 1]), target=["a", "b"], target_names=("a", "b")),
         "multilabel",
         None,
-        "a multilabel task expects targets of 0 and 1; y hold something else",
+        "a multilabel task expects targets of 0 and 1; a, b hold something else",
     ),
     "labels that are numbers": (
         table([[0, 1], [1, 2]], ("a", "b")),

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import resource
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,10 +182,11 @@ def test_a_class_may_be_written_as_3_or_as_3_0(runs: dict[str, RunDir], tmp_path
 
 
 OTHER_FILES = {
-    "no target": ("a,b\n1,2\n", "lacks the target word"),
+    "no target": ("a,b\n1,2\n", "no column 'word'; known: a, b"),
     "no feature": ("a,word\n1,low\n", "no column 'b'"),
     "a class that was never seen": ("a,b,word\n1,2,huge\n", "not trained on the class 'huge'"),
-    "a word in a feature": ("a,b,word\n1,x,low\n", "line 2, column 'b': got 'x'"),
+    "a word in a feature": ("a,b,word\n1,x,low\n", "column 'b' holds 'x'; expected a number"),
+    "a gap in the target": ("a,b,word\n1,1,low\n2,2,\n", "1 of 2 rows lack word"),
     "no rows": ("a,b,word\n", "no rows"),
 }
 
@@ -236,25 +239,36 @@ def test_data_that_is_gone_is_named(tmp_path: Path):
 
 # what a directory may not say
 
+
+def ones(size: int) -> Tensor:
+    return torch.ones(size, dtype=torch.float64)
+
+
+def numbers_of(columns: int) -> dict[str, Tensor]:
+    """What is kept of so many columns of numbers."""
+    parts = ("fill", "scaling.mean", "scaling.scale")
+    return {f"preprocess.inputs.numbers.{part}": ones(columns) for part in parts}
+
+
 TENSORS: dict[str, Callable[[dict[str, Tensor]], object]] = {
     "a weight missing": lambda tensors: tensors.pop("network.0.weight"),
     "a statistic missing": lambda tensors: tensors.pop("network.1.running_var"),
     "all weights missing": lambda tensors: [
         tensors.pop(name) for name in list(tensors) if name.startswith("network.")
     ],
-    "a mean missing": lambda tensors: tensors.pop("preprocess.inputs.mean"),
+    "a mean missing": lambda tensors: tensors.pop("preprocess.inputs.numbers.scaling.mean"),
+    "what fills gaps missing": lambda tensors: tensors.pop("preprocess.inputs.numbers.fill"),
     "a weight too many": setting("network.9.weight", to=torch.zeros(3)),
     "a scale too many": setting("preprocess.other.scale", to=torch.zeros(3)),
     "a weight of another shape": setting("network.0.weight", to=torch.zeros(2, 6)),
     "a weight with more rows": setting("network.0.weight", to=torch.zeros(7, 2)),
     "a mean of one column": setting(
-        "preprocess.inputs.mean", to=torch.zeros(1, dtype=torch.float64)
+        "preprocess.inputs.numbers.scaling.mean", to=torch.zeros(1, dtype=torch.float64)
     ),
-    "scaling of one column": lambda tensors: tensors.update(
-        {f"preprocess.inputs.{of}": torch.ones(1, dtype=torch.float64) for of in ("mean", "scale")}
-    ),
-    "scaling of three columns": lambda tensors: tensors.update(
-        {f"preprocess.inputs.{of}": torch.ones(3, dtype=torch.float64) for of in ("mean", "scale")}
+    "scaling of one column": lambda tensors: tensors.update(numbers_of(1)),
+    "scaling of three columns": lambda tensors: tensors.update(numbers_of(3)),
+    "scaling of two targets": lambda tensors: tensors.update(
+        {f"preprocess.target.scaling.{of}": ones(2) for of in ("mean", "scale")}
     ),
 }
 
@@ -266,6 +280,26 @@ def test_tensors_that_do_not_fit_the_model_are_refused(
     edit_tensors(copy, change)
     with pytest.raises(RunError, match="its best checkpoint does not fit together"):
         nnarch.load(copy)
+
+
+FEATURE = {"name": "c", "kind": "numeric", "words": [], "gaps": False, "rare": False, "cycles": []}
+
+
+def inputs(*keys: str | int, to: Any) -> Callable[[Meta], object]:
+    """An edit of what the inputs' preprocessing is said to be."""
+    return setting("preprocess", "inputs", *keys, to=to)
+
+
+def features(*given: Meta) -> Callable[[Meta], object]:
+    """An edit of the features to others."""
+    return inputs("features", to=[{**FEATURE, **one} for one in given])
+
+
+def scaled_by_quantiles(count: Any) -> Callable[[Meta], object]:
+    def change(meta: Meta) -> None:
+        meta["preprocess"]["inputs"] |= {"scaling": "quantile", "quantiles": count}
+
+    return change
 
 
 META: dict[str, Callable[[Meta], object]] = {
@@ -282,6 +316,8 @@ META: dict[str, Callable[[Meta], object]] = {
     "an option of a loss": setting("loss", "label_smoothing", to=7),
     "a loss of another width": setting("loss", to={"name": "bce_with_logits"}),
     "an unknown metric": setting("metrics", to=[{"name": "os.system"}]),
+    "a metric of another task": setting("metrics", to=["rmse"]),
+    "a loss of another task": setting("loss", to={"name": "mse"}),
     "metrics of a number": setting("metrics", to=3),
     "other widths": setting("model", "widths", to=[7]),
     "one layer more": setting("model", "widths", to=[6, 6]),
@@ -290,29 +326,87 @@ META: dict[str, Callable[[Meta], object]] = {
     "no bias": setting("model", "bias", to=False),
     "a network of 4 TB": setting("model", "widths", to=[10**6, 10**6]),
     "a network beyond counting": setting("model", "widths", to=[10**9] * 3),
-    "another shape": setting("shape", to=[3]),
-    "a huge shape": setting("shape", to=[10**12]),
-    "a shape beyond counting": setting("shape", to=[10**30]),
-    "a negative shape": setting("shape", to=[-2]),
-    "a shape of nothing": setting("shape", to=[]),
-    "a shape of words": setting("shape", to=["two"]),
     "a class less": setting("task", "classes", to=["high", "low"]),
-    "inputs less": setting("inputs", to=["a"]),
-    "inputs more": setting("inputs", to=["a", "b", "c"]),
-    "inputs of a number": setting("inputs", to=7),
     "a target more": setting("task", "targets", to=["word", "y"]),
+    "no target": setting("task", "targets", to=[]),
+    "an unknown kind of task": setting("task", "kind", to="ranking"),
+    "no preprocessing": lambda meta: meta.pop("preprocess"),
+    "preprocessing of a number": setting("preprocess", to=7),
+    "preprocessing of inputs alone": lambda meta: meta["preprocess"].pop("target"),
+    "preprocessing of the target alone": lambda meta: meta["preprocess"].pop("inputs"),
+    "inputs of a number": setting("preprocess", "inputs", to=7),
+    "inputs of no kind": lambda meta: meta["preprocess"]["inputs"].pop("kind"),
+    "inputs of an unknown kind": inputs("kind", to="os.system"),
+    "inputs of a kind that is no word": inputs("kind", to=["table"]),
+    "an option of inputs more": inputs("path", to="/etc/passwd"),
+    "an option of inputs less": lambda meta: meta["preprocess"]["inputs"].pop("missing"),
+    "an unknown scaling": inputs("scaling", to="eval"),
+    "another scaling": inputs("scaling", to="robust"),
+    "no features": inputs("features", to=[]),
+    "features of a number": inputs("features", to=7),
+    "features of words": inputs("features", to=["a", "b"]),
+    "a feature less": features({"name": "a"}),
+    "a feature more": features({"name": "a"}, {"name": "b"}, {}),
+    "a feature twice": features({"name": "a"}, {"name": "a"}),
+    "a feature of another kind": features({"name": "a"}, {"name": "b", "kind": "boolean"}),
+    "a feature of no kind": features({"name": "a"}, {"name": "b", "kind": "function"}),
+    "a feature of gaps": features({"name": "a"}, {"name": "b", "gaps": True}),
+    "a feature of unknown cycles": features(
+        {"name": "a"}, {"name": "b", "kind": "datetime", "cycles": ["eclipse"]}
+    ),
+    "many features": features(*({"name": str(i)} for i in range(10_000))),
+    "many words": features(
+        {"name": "a"}, {"kind": "categorical", "words": [str(i) for i in range(10_000)]}
+    ),
+    "quantiles of nothing": scaled_by_quantiles(0),
+    "a negative number of quantiles": scaled_by_quantiles(-5),
+    "quantiles beyond counting": scaled_by_quantiles(10**30),
+    "quantiles of words": scaled_by_quantiles("many"),
+    "other inputs": setting("preprocess", "inputs", to={"kind": "array", "shape": [3]}),
+    **{
+        f"{kind} of {size}": setting("preprocess", "inputs", to=spec)
+        for size in (-2, 0, 10**6, 10**12, 10**30, "two", [], None, 2.5)
+        for kind, spec in {
+            "an array": {"kind": "array", "shape": [size]},
+            "a large array": {"kind": "array", "shape": [size] * 8},
+            "a shape": {"kind": "array", "shape": size},
+            "tokens": {"kind": "tokens", "tokens": ["a", "b"], "length": size},
+            "series": {
+                "kind": "series",
+                "names": ["a"],
+                "length": size,
+                "scaling": "standard",
+                "quantiles": 2,
+            },
+        }.items()
+    },
+    **{
+        f"targets of {size}": setting("preprocess", "target", "targets", to=size)
+        for size in (-2, 0, 2, 10**6, 10**12, 10**30, "one", [], None, 1.5)
+    },
+    "an unknown transform": setting("preprocess", "target", "transform", to="exec"),
 }
+
+
+def peak() -> float:
+    """The most memory that this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )
 
 
 @pytest.mark.parametrize("change", META.values(), ids=META)
 def test_a_description_that_does_not_fit_is_refused(change: Callable[[Meta], object], copy: RunDir):
+    """Nor is it, before it is refused, given the memory that it asks for."""
     edit_meta(copy, change)
+    before = peak()
     for opening in (nnarch.load, nnarch.evaluate):
         with pytest.raises(RunError) as refused:
             opening(copy)
         assert refused.value.exit_code == 5
         assert "its best checkpoint does not fit together" in refused.value.lines[0]
         assert len(refused.value.lines) == 1
+    assert peak() - before < 300
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "null", "7", '"meta"'])

@@ -89,6 +89,8 @@ def init(
 
     if output and output.exists() and not force:
         raise UsageError(f"{output}: is there already; --force replaces it")
+    if output and not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such directory")
 
     from nnarch import starter
 

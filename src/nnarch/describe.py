@@ -19,6 +19,7 @@ from nnarch.registry import REGISTRIES, suggestion
 from nnarch.validate import expected, json_schema, mark
 
 TIED = "\xa0"  # a space that no line ends at
+SHORT = 40
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -114,7 +115,9 @@ def _columns(rows: Mapping[str, str], width: int) -> str:
 
 def _default(option: Mapping[str, Any]) -> str:
     """Whether an option has to be given, or else what it is, as a config would say it."""
-    written = _written(option["default"]).replace(" ", TIED)
+    written = _written(option["default"])
+    if len(written) <= SHORT:  # a long one is cut like a sentence
+        written = written.replace(" ", TIED)
     return "required" if option["required"] else f"default {written}"
 
 

@@ -94,7 +94,7 @@ class Experiment:
         columns, shape = len(self.dataset.input_names), self.dataset.inputs.shape
         if len(shape) > 1 or not columns:
             return f"inputs of {' x '.join(map(str, shape))}"
-        width = f", which make {shape[0]} numbers" if shape != (columns,) else ""
+        width = f", which make {math.prod(shape)} numbers" if shape != (columns,) else ""
         return f"{columns} inputs{width}"
 
     @property

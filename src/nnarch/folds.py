@@ -22,8 +22,8 @@ def _fold(config: Config, fold: int) -> Config:
 def summary(figures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """Mean and standard deviation (of a sample) of each figure over the folds.
 
-    >>> summary([{"accuracy": 0.5}, {"accuracy": 0.7}])
-    {'mean': {'accuracy': 0.6}, 'sd': {'accuracy': 0.141...}}
+    >>> summary([{"loss": 1.0}, {"loss": 2.0}, {"loss": 3.0}])
+    {'mean': {'loss': 2.0}, 'sd': {'loss': 1.0}}
     """
     means = {name: math.fsum(one[name] for one in figures) / len(figures) for name in figures[0]}
     return {

@@ -17,7 +17,6 @@ from nnarch.data.array import Array
 from nnarch.data.formats import vocabulary
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
 from nnarch.data.preprocessing.tableinputs import TableInputs
-from nnarch.data.sources import images
 from nnarch.data.sources.series import Series
 from nnarch.data.table import Column, Table
 from nnarch.errors import DataError, UsageError
@@ -46,13 +45,15 @@ def frames(
         for table in newdata.chunks(str(path), spec, made, task):
             for rows in torch.arange(len(table)).split(CHUNK):
                 part = Table(table.inputs[rows], table.columns, None, ())
-                yield kept(part, keep, predictor) | answers(predictor, predictor(made.raw(part)))
+                with newdata.faults_of(path):
+                    raw = made.raw(part)
+                yield kept(part, keep) | answers(predictor, predictor(raw))
         return
     if isinstance(made, TokenInputs):
         yield from _next_tokens(predictor, spec, path)
         return
     if spec["source"] == "images" and path.suffix.lower() not in newdata.ARRAYS:
-        data, names = images.read(str(path), size=spec["size"], channels=spec["channels"])
+        data, names = newdata.pictures(str(path), spec)
     else:
         data, names = newdata.read(str(path), spec, predictor.preprocess, task, False), None
     if isinstance(data, Series):
@@ -81,7 +82,7 @@ def answers(predictor: Predictor, made: Tensor) -> Frame:
     return {task.targets[0]: labels} | chances
 
 
-def kept(table: Table, names: Sequence[str], predictor: Predictor) -> Frame:
+def kept(table: Table, names: Sequence[str]) -> Frame:
     """Columns of the file as they were."""
     held: Frame = {}
     for name in names:

@@ -38,12 +38,13 @@ def _of_series(channels: int, outputs: int) -> dict[str, Any]:
 
 def _of_samples(rows: int) -> dict[str, Any]:
     """Of images, of tokens."""
+    batch = 128 if rows >= 4 * FEW else 32
     return {
         "model": {"widths": [256, 128], "activation": "relu", "dropout": 0.2},
         "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01},
         "schedule": {"name": "cosine", "warmup": 1},
-        "batch_size": 128,
-        "epochs": _epochs(rows, 128, steps=8000),
+        "batch_size": batch,
+        "epochs": _epochs(rows, batch, steps=8000),
         "early_stopping": {"patience": 10},
     }
 

@@ -6,6 +6,7 @@ train in minutes on a small machine; each is a line that a user can change.
 """
 
 import math
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ class Starter:
 
     def text(self, command: Sequence[str]) -> str:
         """The config as a file, which says the command that it was written by."""
-        lines = [f"# Written by: {shlex.join(command)}", ""]
+        words = (c if c.isprintable() else repr(c)[1:-1] for c in shlex.join(command))
+        lines = [f"# Written by: {''.join(words)}", ""]
         lines += _lines({"data": self.data, **self.training}, self.comments)
         return "\n".join(lines) + "\n"
 
@@ -72,7 +74,7 @@ def start(
 
     Raises: UsageError where something has to be told, DataError where the data cannot be used.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # which says so of a name that no file can have, too
         raise DataError(f"{path}: no such file or directory")
     if source := _of_samples(path):
         return _finished(source)
@@ -93,7 +95,7 @@ def _of_samples(path: Path) -> Starter | None:
     """Data that needs no column to be named, known by the files' names."""
     if path.suffix.lower() in ARRAYS:
         return Starter({"source": "npz", "path": str(path)}, said=["arrays of numpy"])
-    names = [path.name] if path.is_file() else sorted(one.name for one in path.iterdir())
+    names = sorted(one.name for one in path.iterdir()) if path.is_dir() else [path.name]
     if any("-idx3-ubyte" in name or "-idx3" in name for name in names):
         return Starter({"source": "idx", "path": str(path)}, said=["images in the idx format"])
     if path.is_dir() and not any(name.endswith(reading.PARQUET) for name in names):
@@ -135,6 +137,9 @@ def _table(path: Path, table: Table, names: list[str], time: str | None) -> Star
     elif beside != path and beside.is_file() and "train" in path.stem:
         data["test"] = str(beside)
         comments["data.test"] = "stands beside the training file"
+    elif len(table) < 1.5 * recipes.FEW:
+        data["split"] = {"train": 0.6, "val": 0.2, "test": 0.2}
+        comments["data.split"] = "of few rows, more are needed to judge by"
     return _finished(starter)
 
 
@@ -245,13 +250,16 @@ def _lines(
         opened = key == "data" or any(commented.startswith(f"{path}.") for commented in comments)
         if isinstance(inner, dict) and opened:
             lines += [f"{space}{key}:{said}", *_lines(inner, comments, path, indent + 2)]
-        else:
+        elif isinstance(inner, dict):
             lines.append(f"{space}{key}: {_written(inner)}{said}")
+        else:
+            first, *rest = yamlfile.dump({key: inner}).splitlines()
+            lines += [f"{space}{first}{said}", *(f"{space}{line}" for line in rest)]
     return lines
 
 
 def _written(value: Any) -> str:
-    """A value on one line."""
+    """A setting of ours on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_written(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):

@@ -23,7 +23,7 @@ from nnarch.errors import ConfigError, DataError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate
 from nnarch.models import network as networks
 from nnarch.predictor import Predictor
-from nnarch.registry import losses, metrics, sources
+from nnarch.registry import REGISTRIES, losses, metrics, sources
 from nnarch.rundir import RunDir
 from nnarch.validate import fill_component
 
@@ -44,8 +44,9 @@ def _opened(run: RunDir, which: str) -> tuple[Predictor, list[dict[str, Any]]]:
     saved = run.load_checkpoint(which)
     try:
         _need_plugins(run)
-        wanted = [_component("metric", spec) for spec in saved.meta["metrics"]]
-        return _predictor(saved), wanted
+        predictor = _predictor(saved)
+        wanted = saved.meta["metrics"]
+        return predictor, [_fitting("metric", spec, predictor.task) for spec in wanted]
     except RunError:
         raise
     except Exception as error:  # whatever a stranger may have written there
@@ -73,8 +74,11 @@ def evaluate_run(
     for name in wanted:
         if name not in [spec["name"] for spec in measured]:
             measured.append(_metric(name, predictor.task))
-    rows = _given(predictor, run, data) if data else _own(predictor, run, part)
     weight = next(predictor.network.parameters())
+    if data:
+        rows = _given(predictor, run, data, weight.dtype)
+    else:
+        rows = _own(predictor, run, part, weight.dtype)
     device = devices.choose("auto")
     with devices.computing(device, max(1, devices.threads(_told(run, "threads"), 0))):
         return evaluate(
@@ -104,9 +108,11 @@ def _predictor(saved: Checkpoint) -> Predictor:
     meta = saved.meta
     told = meta["task"]
     task = Task(told["kind"], *(tuple(told[key]) for key in ("targets", "classes", "counts")))
-    loss = losses.build(_component("loss", meta["loss"]), task)
+    loss = losses.build(_fitting("loss", meta["loss"], task), task)
     preprocess = Preprocess.from_spec(meta["preprocess"])
     preprocess.load_state_dict(saved.below("preprocess."))
+    if preprocess.target.targets != len(task.targets):
+        raise ValueError(f"{preprocess.target.targets} targets were scaled of {len(task.targets)}")
     spec, inputs = _component("model", meta["model"]), datasets.inputs_of(preprocess)
     weights = saved.below("network.")
     size = networks.size(spec, inputs, loss.outputs)
@@ -123,6 +129,13 @@ def _component(kind: str, spec: Any) -> dict[str, Any]:
     filled, faults = fill_component(kind, spec, (kind,))
     if faults:
         raise ValueError(faults[0].message)
+    return filled
+
+
+def _fitting(kind: str, spec: Any, task: Task) -> dict[str, Any]:
+    filled = _component(kind, spec)
+    if filled["name"] not in REGISTRIES[kind].fitting(task.kind):
+        raise ValueError(f"{filled['name']} does not fit a task of {task.kind}")
     return filled
 
 
@@ -168,7 +181,7 @@ def _metric(name: str, task: Task) -> dict[str, Any]:
     return spec
 
 
-def _own(predictor: Predictor, run: RunDir, part: str) -> Rows:
+def _own(predictor: Predictor, run: RunDir, part: str, dtype: torch.dtype) -> Rows:
     """Rows of the data that the run was trained on, known by its fingerprint."""
     config = _config(run)
     data = datasets.whole(sources.build(config.data), config.data)
@@ -178,12 +191,14 @@ def _own(predictor: Predictor, run: RunDir, part: str) -> Rows:
             "to take a part of, or --data with a file to measure"
         )
     chosen = {part: parting.divide(data, config.data, predictor.task)[part]}
-    return datasets.rows(data, predictor.task, predictor.preprocess, chosen)[part]
+    return datasets.rows(data, predictor.task, predictor.preprocess, chosen, dtype)[part]
 
 
-def _given(predictor: Predictor, run: RunDir, path: Path) -> Rows:
+def _given(predictor: Predictor, run: RunDir, path: Path, dtype: torch.dtype) -> Rows:
     """Every row of another file."""
     spec, task, made = _config(run).data, predictor.task, predictor.preprocess
     data = newdata.read(str(path), spec, made, task, needs_target=True)
-    chosen = {"test": torch.arange(len(datasets.whole(data, spec)))}
-    return datasets.rows(datasets.whole(data, spec), task, made, chosen)["test"]
+    with newdata.faults_of(path):
+        data = datasets.whole(data, spec)
+        everything = {"test": torch.arange(len(data))}
+        return datasets.rows(data, task, made, everything, dtype)["test"]

@@ -261,8 +261,8 @@ def _counted(data: Samples, task: Task, train: Tensor) -> Task:
     if 0 in counts:
         missing = task.classes[counts.index(0)]
         raise DataError(
-            f"data: no training row is of class {missing!r}; expected data.split.stratify=true "
-            "or a larger data.split.train"
+            f"data: no training row is of class {missing!r}; expected some of every class, as "
+            "data.split.stratify=true or a larger data.split.train gives where rows are drawn"
         )
     return replace(task, counts=tuple(counts))
 

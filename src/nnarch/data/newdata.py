@@ -4,7 +4,9 @@ Which kind of file it may be follows from what the network takes. Columns are ma
 what the network does not know is left alone.
 """
 
+import contextlib
 import math
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +23,18 @@ from nnarch.data.task import Task
 from nnarch.errors import DataError
 
 ARRAYS = (".npz", ".npy")
+
+
+@contextlib.contextmanager
+def faults_of(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What is said of the data is said of this file."""
+    try:
+        yield
+    except DataError as error:
+        said = str(error)
+        if not said.startswith("data: "):
+            raise
+        raise DataError(f"{path}: {said.removeprefix('data: ')}") from error
 
 
 def read(
@@ -65,11 +79,21 @@ def _array(path: str, spec: Mapping[str, Any], needs_target: bool) -> Array:
     if path.lower().endswith(ARRAYS):
         found = npz.read(path, **_named(spec), needs_target=needs_target)
     elif spec["source"] == "images":
-        found = images.read(path, size=spec["size"], channels=spec["channels"])[0]
+        if not needs_target:
+            return pictures(path, spec)[0]
+        keys = ("target", "image", "size", "channels", "cache")
+        found = images.images(path=path, **{key: spec[key] for key in keys})
     else:
         found = idx.read(path, needs_target=needs_target)
     assert isinstance(found, Array)
     return found
+
+
+def pictures(path: str, spec: Mapping[str, Any]) -> tuple[Array, list[str]]:
+    """Images to predict from, and their names, resized as those of the training were."""
+    size = spec["size"]
+    both = (size, size) if isinstance(size, int) else size and (size[0], size[1])
+    return images.read(path, size=both, channels=spec["channels"])
 
 
 def _columns(

@@ -117,6 +117,10 @@ def _stratified(
 ) -> "list[torch.Tensor]":
     counts = classes.bincount(minlength=len(labels))
     smallest = int(counts.argmin())
+    if not counts[smallest]:  # where other rows are given for a part
+        raise DataError(
+            f"data: no training row is of class {labels[smallest]!r}; expected some of every class"
+        )
     if counts[smallest] < len(sizes):
         raise DataError(
             f"data: class {labels[smallest]!r} has {_rows(int(counts[smallest]))}; expected at "

@@ -91,9 +91,10 @@ def infer(table: Targeted, wanted: str, fitting: tuple[TaskKind, ...] | None) ->
 
 def _are_labels(table: Targeted, fitting: tuple[TaskKind, ...] | None) -> bool:
     """Whether several targets, of which nobody said what they are, all say yes or no."""
-    several = len(table.target_names) > 1 and not isinstance(table.target, list)
+    if len(table.target_names) < 2 or table.target is None or isinstance(table.target, list):
+        return False
     wanted = fitting is None or ("multilabel" in fitting and "regression" not in fitting)
-    return several and wanted and table.target is not None and _yes_or_no(table.target)
+    return wanted and _yes_or_no(table.target)
 
 
 def _yes_or_no(target: "torch.Tensor") -> bool:

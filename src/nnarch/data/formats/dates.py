@@ -51,10 +51,12 @@ def seconds(words: "pl.Series", order: Order) -> "pl.Series":
 
 
 def since_1970(times: "pl.Series | pl.Expr") -> "pl.Expr":
-    """Seconds (Float64) of times, to the microsecond."""
+    """Seconds of times, the Float64 that is nearest to their microseconds."""
     millionths = (pl.lit(times) if isinstance(times, pl.Series) else times).dt.epoch("us")
-    whole = millionths // 1_000_000  # polars divides by multiplying, which is not exact
-    return whole + (millionths - whole * 1_000_000) / 1e6
+    million = millionths * 0 + 1e6  # a column: by a literal polars multiplies, which is not exact
+    whole = millionths // 1_000_000
+    far = whole + (millionths - whole * 1_000_000) / million  # more digits than a Float64 has
+    return pl.when(millionths.abs() < 1 << 53).then(millionths / million).otherwise(far)
 
 
 def _written(order: Order) -> str:

@@ -112,6 +112,10 @@ def _opened(file: str) -> "Iterator[Image.Image]":
         try:
             with Image.open(stream, formats=FORMATS) as image:
                 yield image
+        except PIL.UnidentifiedImageError:
+            raise DataError(
+                f"{shown(file)}: is damaged, or no image (of no known format)"
+            ) from None
         except Exception as error:  # decoders of five formats raise a dozen kinds
             raise DataError(f"{shown(file)}: is damaged, or no image ({cause(error)})") from None
 

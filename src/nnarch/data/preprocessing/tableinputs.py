@@ -72,11 +72,12 @@ class TableInputs(nn.Module):
         self.times = Times(of["datetime"])
         self.texts = Bags(of["text"])
         one_hot = checked.categories == "one_hot"
-        self.categories = (OneHot if one_hot else Codes)(of["categorical"])
+        self.categories = OneHot(of["categorical"]) if one_hot else Codes(of["categorical"])
         parts = (self.numbers, self.booleans, self.times, self.texts, self.categories)
         self.output_names = [name for part in parts for name in part.names]
         self.shape = (len(self.output_names),)
-        self.cardinalities = () if one_hot else self.categories.cardinalities
+        categories = self.categories
+        self.cardinalities = categories.cardinalities if isinstance(categories, Codes) else ()
         self.widths = [len(of[kind]) for kind in KINDS[:-1]] + [sum(self.texts.widths)]
 
     @classmethod

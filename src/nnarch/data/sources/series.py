@@ -112,9 +112,13 @@ def windows(
         for name in names or ():
             if name not in places:
                 raise ConfigError(f"data.{key}: no column {name!r}; {suggestion(name, [*places])}")
+        if twice := [name for name in names or () if list(names or ()).count(name) > 1]:
+            raise ConfigError(f"data.{key}: {twice[0]!r} is named twice; expected it once")
     notes = list(table.notes)
     numbers = [c.name for c in table.columns if c.kind in ("numeric", "boolean") and c.name != time]
     goals = list(target or numbers)
+    if not goals:
+        raise DataError("data: no column but that of time holds numbers; a series expects some")
     seen = list(features or goals)
     if left := [name for name in places if name not in {*goals, *seen, time}]:
         notes.append(f"not used: {', '.join(left)}")
