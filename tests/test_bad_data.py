@@ -845,7 +845,7 @@ IMAGES: dict[str, tuple[str, Write, str]] = {
     "75 no image": (
         FOLDER,
         lambda here: (here / "d" / "a" / "3.png").write_bytes(b"nope"),
-        "d/a/3.png: is damaged, or no image",
+        "d/a/3.png: is damaged, or no image (pillow cannot identify it)",
     ),
     "75 zero bytes": (
         FOLDER,

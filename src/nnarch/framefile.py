@@ -55,7 +55,7 @@ def _written(frames: Iterable[Frame], path: Path, suffix: str) -> int:
     import polars as pl
 
     if suffix == ".parquet":
-        whole = pl.concat([_frame(frame) for frame in frames])
+        whole = pl.concat([_frame(frame) for frame in frames], how="vertical_relaxed")
         whole.write_parquet(path)
         return len(whole)
     rows = 0

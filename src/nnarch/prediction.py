@@ -15,6 +15,7 @@ from torch import Tensor
 from nnarch.data import newdata
 from nnarch.data.array import Array
 from nnarch.data.formats import vocabulary
+from nnarch.data.preprocessing.conversion import as_kind
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources.series import Series
@@ -97,10 +98,12 @@ def kept(table: Table, names: Sequence[str]) -> Frame:
 def _cells(column: Column, values: Tensor) -> Any:
     if column.fault:
         raise DataError(column.fault)
+    if column.kind in ("boolean", "datetime"):
+        column, values = as_kind(column, values, "categorical")
     if column.words:
         return [None if code != code else column.words[int(code)] for code in values.tolist()]
     filled = values[~values.isnan()]
-    if column.kind == "boolean" or bool((filled == filled.round()).all()):
+    if bool((filled == filled.round()).all()):
         return [None if value != value else int(value) for value in values.tolist()]
     return [None if value != value else value for value in values.tolist()]
 

@@ -12,6 +12,13 @@ from nnarch.data.preprocessing.tableinputs import TableInputs
 
 FEW = 1000  # training rows, below which a network is kept small
 MANY = 20_000
+WIDE = 500  # numbers a row, as free text makes them
+RANKED = 5000  # training rows, from which on numbers are scaled by rank
+
+
+def scaling(rows: int) -> str:
+    """Ranks take the edge off outliers, and smooth over what few rows say of sizes."""
+    return "quantile" if rows >= RANKED else "standard"
 
 
 def training(ready: Dataset) -> dict[str, Any]:
@@ -19,7 +26,9 @@ def training(ready: Dataset) -> dict[str, Any]:
     made, rows = ready.preprocess.inputs, len(ready.parts["train"])
     if isinstance(made, SeriesInputs):
         return _of_series(made.shape[1], len(ready.task.targets))
-    return _of_table(rows) if isinstance(made, TableInputs) else _of_samples(rows)
+    if not isinstance(made, TableInputs):
+        return _of_samples(rows)
+    return _of_words() if made.shape[0] > WIDE else _of_table(rows)
 
 
 def _of_series(channels: int, outputs: int) -> dict[str, Any]:
@@ -46,6 +55,17 @@ def _of_samples(rows: int) -> dict[str, Any]:
         "batch_size": batch,
         "epochs": _epochs(rows, batch, steps=8000),
         "early_stopping": {"patience": 10},
+    }
+
+
+def _of_words() -> dict[str, Any]:
+    """Of many numbers of which few are not zero: a small network, soon done."""
+    return {
+        "model": {"widths": [64], "activation": "relu", "dropout": 0.5},
+        "optimizer": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.01},
+        "batch_size": 128,
+        "epochs": 30,
+        "early_stopping": {"patience": 5},
     }
 
 

@@ -20,6 +20,8 @@ from nnarch.config import load
 from nnarch.data import dataset as datasets
 from nnarch.data import parting, reading
 from nnarch.data.dataset import Dataset
+from nnarch.data.preprocessing.features import Feature
+from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources.series import LONG_STEP, Series, windows
 from nnarch.data.table import Column, Table
 from nnarch.data.targetreport import skewness
@@ -216,10 +218,11 @@ def _finished(starter: Starter) -> Starter:
 
 
 def _prepare_columns(starter: Starter, table: Table, ready: Dataset) -> None:
-    data, rows = starter.data, len(ready.parts["train"])
-    if rows >= 1000:
-        data["scaling"] = "quantile"
-        starter.comments["data.scaling"] = "numbers by rank, to a normal distribution"
+    data = starter.data
+    if any(feature.kind == "numeric" for feature in _features(ready)):
+        data["scaling"] = recipes.scaling(len(ready.parts["train"]))
+        if data["scaling"] == "quantile":
+            starter.comments["data.scaling"] = "numbers by rank, to a normal distribution"
     if (
         isinstance(table.target, Tensor)
         and ready.task.kind == "regression"
@@ -228,6 +231,11 @@ def _prepare_columns(starter: Starter, table: Table, ready: Dataset) -> None:
         data["target_transform"] = "log1p"
         starter.comments["data.target_transform"] = "the target is of many sizes"
         starter.said.append("the target is skewed: its logarithm is learnt")
+
+
+def _features(ready: Dataset) -> Sequence[Feature]:
+    made = ready.preprocess.inputs
+    return made.features if isinstance(made, TableInputs) else ()
 
 
 def _skewed(target: Tensor) -> bool:

@@ -113,9 +113,8 @@ def _opened(file: str) -> "Iterator[Image.Image]":
             with Image.open(stream, formats=FORMATS) as image:
                 yield image
         except PIL.UnidentifiedImageError:
-            raise DataError(
-                f"{shown(file)}: is damaged, or no image (of no known format)"
-            ) from None
+            fault = f"{shown(file)}: is damaged, or no image (pillow cannot identify it)"
+            raise DataError(fault) from None
         except Exception as error:  # decoders of five formats raise a dozen kinds
             raise DataError(f"{shown(file)}: is damaged, or no image ({cause(error)})") from None
 
