@@ -150,9 +150,8 @@ def train(
 
     done = []
     for number, one in enumerate(several := folds.configs(loaded), 1):
-        if len(several) > 1 and not quiet:
-            console.say(f"{chr(10) * (number > 1)}fold {number} of {len(several)}")
-        run, about = _train(one, overrides, runs_dir, quiet)
+        title = f"fold {number} of {len(several)}" if len(several) > 1 else None
+        run, about = _train(one, overrides, runs_dir, quiet, title)
         done.append({"run": str(run), **about})
         if not as_json:
             _print(str(run))
@@ -168,7 +167,7 @@ def train(
 
 
 def _train(
-    config: "Config", overrides: list[str], runs_dir: Path, quiet: bool
+    config: "Config", overrides: list[str], runs_dir: Path, quiet: bool, title: str | None
 ) -> "tuple[RunDir, dict[str, Any]]":
     """Train one network, with all that a person wants to see of it."""
     from nnarch import experiment, interrupts, provenance
@@ -178,7 +177,7 @@ def _train(
     with interrupts.noted() as stop:
         run = runs.start(ready, runs_dir, provenance.command_line(), overrides)
         if not quiet:
-            console.opening(ready.sentences)
+            console.opening([*filter(None, [title]), *ready.sentences])
         with console.progress(ready.config.epochs, quiet) as show:
             for record in runs.train(ready, run, stop):
                 show(record)

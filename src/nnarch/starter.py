@@ -125,9 +125,8 @@ def _table(path: Path, table: Table, names: list[str], time: str | None) -> Star
     data, comments = starter.data, starter.comments
     data |= {"path": str(path), "target": names[0] if len(names) == 1 else names}
     places = [table.input_names.index(name) for name in names]
-    if lacking := int(table.inputs[:, places].isnan().any(1).sum()):
+    if bool(table.inputs[:, places].isnan().any()):
         data["missing_target"] = "drop"
-        starter.said.append(f"{lacking:,} rows without a target are left out")
     part = [column.name for column in table.columns if _parts_rows(column, names)]
     beside = path.with_name(path.name.replace("train", "test"))
     if time:

@@ -33,8 +33,10 @@ class Numbers(nn.Module):
         self.scaling.fit(statistics)
 
     def forward(self, raw: Tensor) -> Tensor:
-        filled = torch.where(raw.isnan(), self.fill, raw)
-        return torch.cat([self.scaling(filled), raw[:, self.gaps].isnan().to(raw)], 1)
+        scaled = self.scaling(torch.where(raw.isnan(), self.fill, raw))
+        if not len(self.gaps):
+            return scaled
+        return torch.cat([scaled, raw[:, self.gaps].isnan().to(raw)], 1)
 
 
 class Times(nn.Module):

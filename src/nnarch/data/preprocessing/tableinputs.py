@@ -169,7 +169,9 @@ class TableInputs(nn.Module):
             self.texts(texts),
             self.categories(categories),
         ]
-        return torch.cat(parts, 1).clamp(-scalings.LARGEST, scalings.LARGEST)
+        there = [part for part in parts if part.shape[1]] or parts[:1]
+        result = torch.cat(there, 1) if len(there) > 1 else there[0]  # of one part no copy
+        return result.clamp(-scalings.LARGEST, scalings.LARGEST)
 
     def _refuse_gaps(self, gaps: Mapping[str, int], rows: str) -> None:
         if self.missing == "error" and any(gaps.values()):
