@@ -25,7 +25,8 @@ COMPUTE = (
     "devices", "data.table", "data.array", "data.tokens", "data.task", "data.spool", "data.split",
     "data.formats", "data.formats.paths", "data.formats.cells", "data.formats.dates",
     "data.formats.findings", "data.formats.frame", "data.formats.dialect", "data.formats.block",
-    "data.formats.textrows", "data.formats.textfile", "data.formats.gather",
+    "data.formats.textrows", "data.formats.textfile", "data.formats.survey",
+    "data.formats.gather",
     "data.formats.datafile", "data.formats.pairs", "data.formats.npy", "data.formats.vocabulary",
     "data.formats.pictures", "data.formats.imagefolder", "data.sources.csv",
     "data.sources.parquet", "data.reading", "data.formats.wordcolumn", "data.sources.npz",
@@ -38,7 +39,8 @@ COMPUTE = (
     "data.preprocessing.sequenceinputs", "data.preprocessing.target",
     "data.preprocessing.preprocess",
     "data.batch", "data.augmentations", "data.batches", "data.streamed",
-    "data.parting", "data.duplicates", "data.inputs", "data.dataset", "data.newdata",
+    "data.parting", "data.duplicates", "data.identity", "data.inputs", "data.dataset",
+    "data.newdata",
     "data.columnreport", "data.leaks", "data.targetreport",
     "models.layers", "models.activations", "models.initializations", "models.mlp",
     "models.nlinear", "models", "models.embedding", "models.network",
@@ -48,7 +50,8 @@ COMPUTE = (
 )  # fmt: skip
 DISK = ("files", "framefile", "checkpoint", "rundir")
 JOBS = (
-    "provenance", "interrupts", "plugins", "folds", "experiment", "run", "trained", "recipes",
+    "provenance", "interrupts", "plugins", "folds", "compatibility", "experiment", "run", "trained",
+    "recipes",
     "starter", "datapage", "datareport", "describe",
 )  # fmt: skip
 EDGE = ("__init__", "console", "ending", "cli", "__main__")

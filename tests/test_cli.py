@@ -23,6 +23,7 @@ import pytest
 import nnarch as library
 from conftest import TINY, Command, error_lines
 
+COMMANDS = ("init", "check", "train", "eval", "predict", "components", "schema")
 IRIS = "name: iris\ndata: {source: sklearn, dataset: iris}\nepochs: 4\nthreads: 1\n"
 
 
@@ -263,6 +264,72 @@ class TestEval:
         done = nnarch_here("eval", line)
         assert done.returncode == 4
         assert "the data has changed since the run was trained on it" in error_lines(done)[0]
+
+
+class TestFromDataToPredictions:
+    """A file, its config, a look at it, a network, predictions: each command feeds the next."""
+
+    @pytest.fixture
+    def houses(self, tmp_path: Path) -> Path:
+        rows = [f"{x},{('Rome', 'Oslo')[x % 2]},{3 * x + 50 * (x % 2)}" for x in range(80)]
+        path = tmp_path / "houses.csv"
+        path.write_text("\n".join(["area,city,price", *rows, ""]))
+        return path
+
+    def test_each_command_feeds_the_next(self, nnarch_here: Command, houses: Path) -> None:
+        begun = nnarch_here("init", "houses.csv", "--target", "price", "-o", "c.yaml")
+        assert (begun.returncode, begun.stdout) == (0, "")
+        checked = nnarch_here("check", "c.yaml", "--json")
+        assert (checked.returncode, checked.stderr) == (0, "")
+        told = json.loads(checked.stdout)
+        assert {column["name"] for column in told["columns"]} >= {"area", "city"}
+        trained = nnarch_here("train", "c.yaml", "epochs=2", "schedule.warmup=0", "threads=1")
+        run = trained.stdout.strip()
+        predicted = nnarch_here("predict", run, "houses.csv", "--keep", "area")
+        assert (predicted.returncode, predicted.stderr) == (0, "")
+        header, *rows = predicted.stdout.splitlines()
+        assert header == "area,price"
+        assert [row.split(",")[0] for row in rows] == [str(x) for x in range(80)]
+        again = nnarch_here("predict", "@last", "houses.csv", "--keep", "area")
+        assert again.stdout == predicted.stdout
+
+    def test_a_config_goes_through_a_pipe(self, nnarch: Command, houses: Path) -> None:
+        begun = nnarch("init", houses.name, "--target", "price")
+        assert begun.stderr.startswith("regression of price\n")
+        done = nnarch("train", "-", "epochs=1", "threads=1", "-q", stdin=begun.stdout)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_check_reports_and_writes_nothing(self, nnarch_here: Command, houses: Path) -> None:
+        (houses.parent / "c.yaml").write_text(
+            "data: {source: csv, path: houses.csv, target: price}\n"
+        )
+        before = sorted(houses.parent.iterdir())
+        done = nnarch_here("check", "c.yaml")
+        assert (done.returncode, done.stderr) == (0, "")
+        for word in ("area", "city", "price", "80"):
+            assert word in done.stdout
+        assert sorted(houses.parent.iterdir()) == before
+
+    @pytest.mark.parametrize(
+        ("override", "code", "message"),
+        [
+            ("data.target=prize", 4, "houses.csv: no column 'prize'; did you mean 'price'"),
+            ("data.path=gone.csv", 4, "gone.csv: no such file"),
+            ("data.scaling=log", 3, "command line: data.scaling: "),
+            ("data.task=binary", 4, "data: the target 'price' has 80 classes"),
+        ],
+    )
+    def test_check_refuses_what_training_refuses(
+        self, nnarch_here: Command, houses: Path, override: str, code: int, message: str
+    ) -> None:
+        config = "data: {source: csv, path: houses.csv, target: price}\n"
+        (houses.parent / "c.yaml").write_text(config)
+        checked, trained = (
+            nnarch_here(command, "c.yaml", override) for command in ("check", "train")
+        )
+        assert checked.returncode == trained.returncode == code
+        assert error_lines(checked) == error_lines(trained)
+        assert error_lines(checked)[0].startswith(message)
 
 
 class TestNames:
@@ -509,10 +576,10 @@ class TestHelp:
     def test_commands_are_listed(self, nnarch: Command) -> None:
         done = nnarch("--help", env={"COLUMNS": "100", "TERM": "dumb"})
         assert (done.returncode, done.stderr) == (0, "")
-        for command in ("train", "eval", "components", "schema"):
+        for command in COMMANDS:
             assert re.search(rf"^\W*{command}\s+[A-Z]", done.stdout, re.MULTILINE), command
 
-    @pytest.mark.parametrize("command", ["train", "eval", "components", "schema"])
+    @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_explains_itself(self, nnarch_here: Command, command: str) -> None:
         long, short = nnarch_here(command, "--help"), nnarch_here(command, "-h")
         assert (long.returncode, long.stderr) == (0, "")

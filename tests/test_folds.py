@@ -15,6 +15,7 @@ import nnarch
 from conftest import Command, error_lines
 from nnarch import config as configs
 from nnarch import experiment, folds
+from nnarch.data.table import Table
 from nnarch.errors import ConfigError
 from nnarch.rundir import RunDir
 
@@ -59,6 +60,7 @@ def test_each_run_is_evaluated_by_itself(runs: list[RunDir]):
 def parts(config: dict[str, Any], *overrides: str) -> dict[str, list[float]]:
     """The numbers of the rows in each part."""
     _, data, made = experiment.data_of(configs.load(config, overrides))
+    assert isinstance(data, Table)
     assert isinstance(data.inputs, torch.Tensor)
     return {
         part: (2 * data.inputs[rows, 0]).sort().values.tolist()

@@ -15,13 +15,14 @@ from PIL import Image
 
 from conftest import TEXT, Command, error_lines
 from nnarch import config as configs
-from nnarch import starter
+from nnarch import recipes, starter
 from nnarch.errors import UsageError
 from nnarch.starter import Starter
 from nnarch.yamlfile import parse
 from test_data_idx import packed
 
 ROWS = 120
+MANY = 2 * recipes.RANKED
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,10 @@ def digits(home: Path) -> None:
         for name, values in (("images-idx3", images), ("labels-idx1", np.arange(count) % 3)):
             file = home / "digits" / f"{part}-{name}-ubyte"
             file.write_bytes(packed(values.astype(np.uint8)))
+
+
+def running_text(home: Path) -> None:
+    (home / "rows.txt").write_text("the lazy dog. " * 60)
 
 
 def pets(home: Path) -> None:
@@ -160,13 +165,13 @@ CASES = {
         csv(table(y=[None if row % 10 == 0 else row / 7 for row in range(ROWS)])),
         "rows.csv -t y",
         {"missing_target": "drop"},
-        ["12 rows without a target are left out", "64 train, 22 val, 22 test rows"],
+        ["12 rows without a target left out", "64 train, 22 val, 22 test rows"],
     ),
     "a file of test rows beside": Case(
         two_files, "my_train.csv -t y", {"test": "my_test.csv"}, ["107 train, 13 val, 40 test rows"]
     ),
     "many rows": Case(
-        csv(table(2000, y=numbers(2000))), "rows.csv -t y", {"scaling": "quantile"}, []
+        csv(table(MANY, y=numbers(MANY))), "rows.csv -t y", {"scaling": "quantile"}, []
     ),
     "steps of one length": Case(
         csv(REGULAR),
@@ -217,7 +222,7 @@ CASES = {
         ["images, a folder a class", "binary classification of class into 2: cat, dog"],
     ),
     "running text": Case(
-        lambda home: (home / "rows.txt").write_text("the lazy dog. " * 60) and None,
+        running_text,
         "rows.txt",
         {"source": "text", "tokens": "characters", "context": 16},
         ["running text, read by characters: each is told from the 16 before it"],

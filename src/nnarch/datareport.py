@@ -13,7 +13,7 @@ from typing import Any
 from nnarch import experiment, folds
 from nnarch.baselines import baselines
 from nnarch.config import Config
-from nnarch.data import columnreport, leaks, targetreport
+from nnarch.data import columnreport, identity, leaks, targetreport
 from nnarch.data import dataset as datasets
 from nnarch.data.array import Array
 from nnarch.data.dataset import Dataset
@@ -123,7 +123,7 @@ def _parted(data: Samples, how: Split, dataset: Dataset) -> str:
 
 def _shared(found: _Found, part: str) -> int:
     task, names = found.dataset.task, found.dataset.input_names
-    return datasets.shared(found.data, task, names, found.chosen, part)
+    return identity.shared(found.data, task, names, found.chosen, part)
 
 
 # Inputs

@@ -6,50 +6,34 @@ loss, say) is filled into the config here, so that the config of a run is comple
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nnarch import devices, plugins
+from nnarch import compatibility, devices, plugins
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
-from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
-from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
-from nnarch.data.streamed import Streamed
 from nnarch.data.task import REGRESSION, Task
-from nnarch.errors import ConfigError, DataError, cause
+from nnarch.errors import ConfigError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs
 from nnarch.losses import Loss
-from nnarch.metrics import DEFAULTS
 from nnarch.models import network as networks
 from nnarch.models.network import Size
 from nnarch.registry import (
-    augmentations,
     losses,
     metrics,
-    models,
     optimizers,
     schedules,
     sources,
-    suggestion,
 )
 from nnarch.schedules import with_warmup
 from nnarch.training import Settings, Training, averaged
-from nnarch.validate import fill_component
 
 FEW = 64  # rows, to try a network on
-DEFAULT_LOSS = {
-    "regression": "mse",
-    "binary": "bce_with_logits",
-    "multiclass": "cross_entropy",
-    "multilabel": "bce_with_logits",
-}
 DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
 
 
@@ -142,16 +126,16 @@ def prepare(config: Config) -> Experiment:
     """
     device, dtype = devices.choose(config.device), DTYPES[config.precision]
     config, _, dataset = data_of(config)
-    config = _completed(config, dataset.task)
+    config = compatibility.completed(config, dataset.task)
     assert config.loss is not None
-    _check_sampling(config, dataset)
+    compatibility.check_sampling(config, dataset)
     with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
     size = _size(config, dataset, loss)
     with config.locating("model"), torch.random.fork_rng(devices=[]):
         network = networks.make(config.model, dataset.inputs, loss.outputs, config.seed)
-    _check_channels(config, dataset)
-    _check_batches(config, network, len(dataset.parts["train"]))
+    compatibility.check_channels(config, dataset)
+    compatibility.check_batches(config, network, len(dataset.parts["train"]))
     network = network.to(device, dtype)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
     threads = devices.threads(config.threads, 3.0 * size.flops * _batch_size(config, dataset))
@@ -181,43 +165,8 @@ def data_of(config: Config) -> tuple[Config, Samples, Dataset]:
         tasks = facts.get("tasks")
         dataset = datasets.make(data, config.data, tasks, DTYPES[config.precision])
     if counts and config.loss:
-        _check_sign(config.loss["name"], dataset)
+        compatibility.check_sign(config.loss["name"], dataset)
     return config, data, dataset
-
-
-def _completed(config: Config, task: Task) -> Config:
-    """What only the task can tell: the loss, the metrics, and whether all of it fits."""
-    loss = config.loss or _filled("loss", DEFAULT_LOSS[task.kind])
-    measured = config.metrics
-    if measured is None:
-        measured = [_filled("metric", name) for name in DEFAULTS[task.kind]]
-    for place, kind, spec in [
-        (("loss",), losses, loss),
-        *((("metrics", i), metrics, spec) for i, spec in enumerate(measured)),
-    ]:
-        if spec["name"] not in (fits := kind.fitting(task.kind)):
-            raise config.fault(
-                place,
-                f"{spec['name']} does not fit a task of {task.kind}, which the target "
-                f"{', '.join(task.targets)} makes it; expected one of {', '.join(fits)}",
-            )
-    scaled = [spec["name"] for spec in measured if spec["name"].startswith("scaled_")]
-    if scaled and config.data["target_transform"] != "none":
-        raise config.fault(
-            ("metrics",), f"{scaled[0]} is of a target that is not learnt as its logarithm"
-        )
-    known = ["val_loss", *(f"val_{spec['name']}" for spec in measured)]
-    if config.monitor not in known:
-        raise config.fault(
-            ("monitor",), f"{config.monitor!r} is not measured; {suggestion(config.monitor, known)}"
-        )
-    return config.model_copy(update={"loss": loss, "metrics": measured})
-
-
-def _filled(kind: str, name: str) -> dict[str, Any]:
-    spec, faults = fill_component(kind, name, ())
-    assert not faults, faults
-    return spec
 
 
 def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
@@ -237,64 +186,6 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
             f"machine has {memory / 2**30:,.0f} GiB",
         )
     return size
-
-
-def _check_sign(loss: str, dataset: Dataset) -> None:
-    if dataset.lowest < 0:
-        names = ", ".join(dataset.task.targets)
-        raise DataError(f"data: {loss} expects a target >= 0; {names} holds negative numbers")
-
-
-def _check_sampling(config: Config, dataset: Dataset) -> None:
-    if config.sampling != "balanced":
-        return
-    if not dataset.task.classes:
-        raise config.fault(("sampling",), f"got 'balanced' for {dataset.task}; expected classes")
-    if isinstance(dataset.parts["train"], Streamed):
-        raise config.fault(
-            ("sampling",), "got 'balanced' for a table that is larger than memory; expected "
-            "'shuffled', and loss.class_weights: balanced"
-        )  # fmt: skip
-
-
-def _check_channels(config: Config, dataset: Dataset) -> None:
-    """A network that takes each channel by itself gives back the channels that it was given."""
-    made, name = dataset.preprocess.inputs, config.model["name"]
-    if not models.get(name).facts.get("channelwise") or not isinstance(made, SeriesInputs):
-        return
-    predicted = [f"{channel}+1" for channel in made.names]
-    if list(dataset.task.targets[: len(predicted)]) != predicted:
-        raise config.fault(
-            ("model",),
-            f"{name} predicts the channels that it sees, {', '.join(made.names)}; expected the "
-            "same as data.target, in one order",
-        )
-
-
-def _augmentations(config: Config, dataset: Dataset) -> list[Callable[[Batch], Batch]]:
-    shape, made = dataset.inputs.shape, []
-    for place, spec in enumerate(config.augment):
-        component = augmentations.get(spec["name"])
-        if component.facts["images"] and len(shape) != 3:
-            raise config.fault(
-                ("augment", place), f"{spec['name']} is for images; got inputs of shape {shape}"
-            )
-        if dataset.inputs.vocabulary or dataset.inputs.cardinalities:
-            raise config.fault(
-                ("augment", place), "got inputs that hold codes; expected numbers alone"
-            )
-        with config.locating(f"augment[{place}]"):
-            made.append(augmentations.build(spec))
-    return made
-
-
-def _check_batches(config: Config, network: nn.Module, rows: int) -> None:
-    """Batch normalisation cannot tell the deviation of one row."""
-    normalises = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
-    if normalises and (config.batch_size == 1 or rows == 1):
-        raise config.fault(
-            ("batch_size",), "got 1; batch normalisation expects at least 2 rows a step"
-        )
 
 
 def _check_outputs(ready: Experiment) -> None:
@@ -357,5 +248,5 @@ def _settings(config: Config, dataset: Dataset) -> Settings:
         early_stopping=config.early_stopping,
         sampling=config.sampling,
         drop_last=config.last_batch == "drop",
-        augment=_augmentations(config, dataset),
+        augment=compatibility.augmentations_for(config, dataset),
     )

@@ -48,7 +48,10 @@ def frames(
                 part = Table(table.inputs[rows], table.columns, None, ())
                 with newdata.faults_of(path):
                     raw = made.raw(part)
-                yield kept(part, keep) | answers(predictor, predictor(raw))
+                held, answered = kept(part, keep), answers(predictor, predictor(raw))
+                if both := held.keys() & answered.keys():
+                    raise UsageError(f"--keep: {min(both)!r} is a column of the predictions")
+                yield held | answered
         return
     if isinstance(made, TokenInputs):
         yield from _next_tokens(predictor, spec, path)

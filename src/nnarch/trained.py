@@ -15,7 +15,7 @@ from nnarch import config as configs
 from nnarch import devices, plugins, prediction
 from nnarch.checkpoint import Checkpoint
 from nnarch.data import dataset as datasets
-from nnarch.data import newdata, parting
+from nnarch.data import identity, newdata, parting
 from nnarch.data.batches import Rows
 from nnarch.data.preprocessing.preprocess import Preprocess
 from nnarch.data.task import Task
@@ -185,7 +185,7 @@ def _own(predictor: Predictor, run: RunDir, part: str, dtype: torch.dtype) -> Ro
     """Rows of the data that the run was trained on, known by its fingerprint."""
     config = _config(run)
     data = datasets.whole(sources.build(config.data), config.data)
-    if datasets.fingerprint(data) != _told(run, "data", "fingerprint"):
+    if identity.fingerprint(data) != _told(run, "data", "fingerprint"):
         raise DataError(
             f"{run}: the data has changed since the run was trained on it; expected the same rows "
             "to take a part of, or --data with a file to measure"

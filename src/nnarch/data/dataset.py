@@ -6,16 +6,14 @@ and every part becomes rows that the network takes. Evaluation goes it again, wi
 preprocessing that the network was trained under.
 """
 
-import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnarch.data import duplicates
+from nnarch.data import identity
 from nnarch.data import task as tasks
 from nnarch.data.array import Array
 from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows
@@ -38,7 +36,6 @@ from nnarch.data.tokens import PADDING, Tokens
 from nnarch.errors import ConfigError, DataError
 from nnarch.sections import Split
 
-HASHED = 1 << 16  # targets at once
 CELLS = 1 << 18  # of samples at once: they lie in a core's cache
 NOUNS = {Table: "rows", Array: "samples", Series: "windows", Tokens: "tokens"}
 
@@ -105,15 +102,15 @@ def make(
     chosen = divide(data, spec, task)
     task = _counted(data, task, chosen["train"])
     preprocess, notes = _fitted(data, spec, task, chosen["train"])
-    numbers = numbers_of(data) if isinstance(data, Table | Array) else None
+    numbers = identity.numbers_of(data) if isinstance(data, Table | Array) else None
     return Dataset(
         task,
         preprocess,
         rows(data, task, preprocess, chosen, dtype),
         chosen,
-        fingerprint(data, numbers),
+        identity.fingerprint(data, numbers),
         _lowest(data),
-        shared(data, task, preprocess.inputs.names, chosen, "test", numbers),
+        identity.shared(data, task, preprocess.inputs.names, chosen, "test", numbers),
         (*data.notes, *notes),
         NOUNS[type(data)],
     )
@@ -158,71 +155,6 @@ def rows(
                 for part, those in chosen.items()}  # fmt: skip
     return {part: Matrix(_prepared(data, made, those, dtype), truth[those])
             for part, those in chosen.items()}  # fmt: skip
-
-
-def fingerprint(data: Samples, numbers: Tensor | None = None) -> str:
-    """SHA-256 of names, values and given parts.
-
-    Args:
-        numbers: of the samples, if they are known.
-    """
-    digest = hashlib.sha256()
-    if isinstance(data, Tokens):
-        named: Any = (data.vocabulary, data.context)
-        values = [data.ids, data.documents]
-    elif isinstance(data, Series):
-        named = (data.input_names, data.channels, data.lookback, data.horizon)
-        values = [data.inputs, data.goals, data.starts]
-    else:
-        columns = data.columns if isinstance(data, Table) else ()
-        kinds = [(column.name, column.kind, column.words) for column in columns]
-        named = (kinds, data.target_names, tuple(data.inputs.shape[1:]))
-        values = [numbers_of(data) if numbers is None else numbers]
-        if isinstance(data.target, list):
-            digest.update(repr(data.target).encode())
-        elif data.target is not None:
-            values.append(data.target)
-    digest.update(repr(named).encode())
-    if not isinstance(data, Series) and data.parts is not None:
-        values.append(data.parts)
-    for tensor in values:
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def numbers_of(data: Table | Array, places: Sequence[int] = ()) -> Tensor:
-    """(N,) a number for each sample, of all of its columns unless `places` are given."""
-    everything = torch.arange(len(data))
-    pieces = blocks(
-        data.inputs, everything, max(1, CELLS // max(1, math.prod(data.inputs.shape[1:])))
-    )
-    return duplicates.numbers(piece[:, places] if places else piece for piece in pieces)
-
-
-def shared(
-    data: Samples,
-    task: Task,
-    names: tuple[str, ...],
-    chosen: Parts,
-    part: str,
-    numbers: Tensor | None = None,
-) -> int:
-    """How many samples of a part, with their target, are among the training samples.
-
-    Args:
-        names: the columns to compare rows by.
-        numbers: of the samples, if they are known.
-    """
-    if isinstance(data, Series | Tokens):
-        return 0
-    places = [data.input_names.index(name) for name in names] if isinstance(data, Table) else []
-    if isinstance(data, Array) or len(places) == len(data.columns):
-        numbers = numbers_of(data) if numbers is None else numbers
-    else:
-        numbers = numbers_of(data, places)
-    truth = tasks.encode(data, task).view(len(data), -1)
-    numbers = numbers * 31 + duplicates.numbers(truth.split(HASHED))
-    return duplicates.shared(numbers[chosen["train"]], numbers[chosen[part]])
 
 
 def _check(data: Samples, spec: Mapping[str, Any]) -> None:

@@ -72,7 +72,8 @@ def chunks(path: str, spec: Mapping[str, Any], made: TableInputs, task: Task) ->
     if path.lower().endswith(ARRAYS):
         yield npz.read(path, **_named(spec), features=len(made.names))  # pyright: ignore
         return
-    yield from reading.chunks(path, **_columns(spec, made, task, False))
+    how = _columns(spec, made, task, needs_target=False)
+    yield from reading.chunks(path, **{**how, "target": ()})  # whatever may stand there
 
 
 def _array(path: str, spec: Mapping[str, Any], needs_target: bool) -> Array:

@@ -62,6 +62,11 @@ class Table:
     parts: "torch.Tensor | None" = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """A name alone, as whoever writes a source may give it, is a column of numbers."""
+        columns = tuple(Column(one) if isinstance(one, str) else one for one in self.columns)
+        object.__setattr__(self, "columns", columns)
+
     def __len__(self) -> int:
         return len(self.inputs)
 

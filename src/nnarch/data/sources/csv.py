@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from nnarch.data.formats import gather, paths
 from nnarch.data.formats.cells import MISSING, Decimal
 from nnarch.data.formats.dialect import Separator
-from nnarch.data.formats.gather import Names, Stream, Wanted
+from nnarch.data.formats.gather import Names, Stream
+from nnarch.data.formats.survey import Wanted
 from nnarch.data.formats.textfile import Header, TextFile, open_text
 from nnarch.data.table import Table
 from nnarch.options import FilePath, Paths

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from nnarch.data.formats import gather, paths
 from nnarch.data.formats.dates import since_1970
 from nnarch.data.formats.frame import Frame
-from nnarch.data.formats.gather import Names, Stream, Wanted
+from nnarch.data.formats.gather import Names, Stream
+from nnarch.data.formats.survey import Wanted
 from nnarch.data.table import ColumnKind, Table
 from nnarch.errors import DataError, cause
 from nnarch.lazy import LazyModule

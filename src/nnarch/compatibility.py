@@ -1,0 +1,122 @@
+"""What of a config fits its data, and what does not.
+
+A config is right by itself before any data is read; whether its loss, metrics, sampling and
+augmentation are for such data shows only now. What the config leaves to the data (the usual loss
+of a task, its usual metrics) is filled in here too. Faults have their place in the config's file.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from nnarch.config import Config
+from nnarch.data.batch import Batch
+from nnarch.data.dataset import Dataset
+from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
+from nnarch.data.streamed import Streamed
+from nnarch.data.task import Task
+from nnarch.errors import DataError
+from nnarch.metrics import DEFAULTS
+from nnarch.registry import augmentations, losses, metrics, models, suggestion
+from nnarch.validate import fill_component
+
+DEFAULT_LOSS = {
+    "regression": "mse",
+    "binary": "bce_with_logits",
+    "multiclass": "cross_entropy",
+    "multilabel": "bce_with_logits",
+}
+
+
+def completed(config: Config, task: Task) -> Config:
+    """What only the task can tell: the loss, the metrics, and whether all of it fits."""
+    loss = config.loss or _filled("loss", DEFAULT_LOSS[task.kind])
+    measured = config.metrics
+    if measured is None:
+        measured = [_filled("metric", name) for name in DEFAULTS[task.kind]]
+    for place, kind, spec in [
+        (("loss",), losses, loss),
+        *((("metrics", i), metrics, spec) for i, spec in enumerate(measured)),
+    ]:
+        if spec["name"] not in (fits := kind.fitting(task.kind)):
+            raise config.fault(
+                place,
+                f"{spec['name']} does not fit a task of {task.kind}, which the target "
+                f"{', '.join(task.targets)} makes it; expected one of {', '.join(fits)}",
+            )
+    scaled = [spec["name"] for spec in measured if spec["name"].startswith("scaled_")]
+    if scaled and config.data["target_transform"] != "none":
+        raise config.fault(
+            ("metrics",), f"{scaled[0]} is of a target that is not learnt as its logarithm"
+        )
+    known = ["val_loss", *(f"val_{spec['name']}" for spec in measured)]
+    if config.monitor not in known:
+        raise config.fault(
+            ("monitor",), f"{config.monitor!r} is not measured; {suggestion(config.monitor, known)}"
+        )
+    return config.model_copy(update={"loss": loss, "metrics": measured})
+
+
+def _filled(kind: str, name: str) -> dict[str, Any]:
+    spec, faults = fill_component(kind, name, ())
+    assert not faults, faults
+    return spec
+
+
+def check_sign(loss: str, dataset: Dataset) -> None:
+    if dataset.lowest < 0:
+        names = ", ".join(dataset.task.targets)
+        raise DataError(f"data: {loss} expects a target >= 0; {names} holds negative numbers")
+
+
+def check_sampling(config: Config, dataset: Dataset) -> None:
+    if config.sampling != "balanced":
+        return
+    if not dataset.task.classes:
+        raise config.fault(("sampling",), f"got 'balanced' for {dataset.task}; expected classes")
+    if isinstance(dataset.parts["train"], Streamed):
+        raise config.fault(
+            ("sampling",), "got 'balanced' for a table that is larger than memory; expected "
+            "'shuffled', and loss.class_weights: balanced"
+        )  # fmt: skip
+
+
+def check_channels(config: Config, dataset: Dataset) -> None:
+    """A network that takes each channel by itself gives back the channels that it was given."""
+    made, name = dataset.preprocess.inputs, config.model["name"]
+    if not models.get(name).facts.get("channelwise") or not isinstance(made, SeriesInputs):
+        return
+    predicted = [f"{channel}+1" for channel in made.names]
+    if list(dataset.task.targets[: len(predicted)]) != predicted:
+        raise config.fault(
+            ("model",),
+            f"{name} predicts the channels that it sees, {', '.join(made.names)}; expected the "
+            "same as data.target, in one order",
+        )
+
+
+def augmentations_for(config: Config, dataset: Dataset) -> list[Callable[[Batch], Batch]]:
+    shape, made = dataset.inputs.shape, []
+    for place, spec in enumerate(config.augment):
+        component = augmentations.get(spec["name"])
+        if component.facts["images"] and len(shape) != 3:
+            raise config.fault(
+                ("augment", place), f"{spec['name']} is for images; got inputs of shape {shape}"
+            )
+        if dataset.inputs.vocabulary or dataset.inputs.cardinalities:
+            raise config.fault(
+                ("augment", place), "got inputs that hold codes; expected numbers alone"
+            )
+        with config.locating(f"augment[{place}]"):
+            made.append(augmentations.build(spec))
+    return made
+
+
+def check_batches(config: Config, network: nn.Module, rows: int) -> None:
+    """Batch normalisation cannot tell the deviation of one row."""
+    normalises = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
+    if normalises and (config.batch_size == 1 or rows == 1):
+        raise config.fault(
+            ("batch_size",), "got 1; batch normalisation expects at least 2 rows a step"
+        )
