@@ -12,6 +12,7 @@ from nnarch.data.preprocessing.tableinputs import TableInputs
 
 FEW = 1000  # training rows, below which a network is kept small
 MANY = 20_000
+BATCHES = ((200_000, 1024), (MANY // 2, 256), (FEW, 128), (400, 32), (0, 16))
 WIDE = 500  # numbers a row, as free text makes them
 RANKED = 5000  # training rows, from which on numbers are scaled by rank
 
@@ -71,7 +72,7 @@ def _of_words() -> dict[str, Any]:
 
 def _of_table(rows: int) -> dict[str, Any]:
     few = rows < FEW
-    batch = 16 if rows < 400 else 32 if few else 128 if rows < MANY / 2 else 256
+    batch = next(size for least, size in BATCHES if rows >= least)
     epochs = _epochs(rows, batch, steps=3000 if few else 8000 if rows < MANY else 12_000)
     return {
         "model": {
@@ -93,4 +94,4 @@ def _of_table(rows: int) -> dict[str, Any]:
 
 def _epochs(rows: int, batch: int, steps: int) -> int:
     """So many epochs that training takes about so many steps, within reason."""
-    return max(5, min(200, round(steps * batch / rows)))
+    return max(3, min(200, round(steps * batch / rows)))

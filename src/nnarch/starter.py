@@ -15,11 +15,12 @@ from typing import Any
 
 from torch import Tensor
 
-from nnarch import recipes, yamlfile
+from nnarch import devices, recipes, yamlfile
 from nnarch.config import load
 from nnarch.data import dataset as datasets
 from nnarch.data import parting, reading
 from nnarch.data.dataset import Dataset
+from nnarch.data.formats.gather import SHARE
 from nnarch.data.preprocessing.features import Feature
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources.series import LONG_STEP, Series, windows
@@ -82,7 +83,7 @@ def start(
         return _finished(source)
     if path.suffix.lower() in TEXTS and not target:
         return _text(path)
-    table = reading.read(str(path))
+    table = _look(path)
     names = [_name(table, one, "--target") for one in target]
     time = _name(table, time, "--time") if time else None
     if horizon or (time and not names) or (time and _is_series(table, time, names)):
@@ -91,6 +92,13 @@ def start(
         columns = ", ".join(table.input_names[-20:])
         raise UsageError(f"missing --target, the column to predict; the last ones are {columns}")
     return _table(path, table, names, time)
+
+
+def _look(path: Path) -> Table:
+    """The rows of a file; of a large one those at its beginning."""
+    if path.is_file() and 4 * path.stat().st_size > SHARE * devices.memory():
+        return next(reading.chunks(str(path)))
+    return reading.read(str(path))
 
 
 def _of_samples(path: Path) -> Starter | None:
