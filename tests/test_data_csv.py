@@ -123,6 +123,35 @@ def test_separators(write: Write, separator: Separator, character: str):
     assert table.notes == (f"separator {separator!r}",)
 
 
+@pytest.mark.parametrize(
+    ("rows", "values"),
+    [
+        ("1,5;2\n2,25;3\n", [1.5, 2.25]),
+        ("1,5e2;2\n-,;3\n-0,25;3\n", None),  # a broken cell is no reason to guess
+        ("1,500;2\n-0,25;3\n", [1.5, -0.25]),
+        ("1.5;2\n2.25;3\n", [1.5, 2.25]),
+    ],
+)
+def test_the_sign_of_decimals_is_found(write: Write, rows: str, values: list[float] | None):
+    table = csv(path=write(f"x;y\n{rows}"), target="y")
+    if values is not None:
+        assert table.inputs[:, 0].tolist() == values
+        assert ("decimals stand behind a comma" in table.notes) == ("," in rows)
+
+
+@pytest.mark.parametrize("rows", ["1,500;2\n2,250;3\n", "1,5;2\n2.25;3\n"])
+def test_what_may_be_thousands_is_not_taken_for_decimals(write: Write, rows: str):
+    table = csv(path=write(f"x;y\n{rows}"), target="y")
+    assert "expected a number such as 1000.5" in table.columns[0].fault
+
+
+def test_one_sign_of_decimals_holds_for_all_files(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("x;y\n1;2\n")
+    (tmp_path / "b.csv").write_text("x;y\n1,5;2\n")
+    table = csv(path=[str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], target="y")
+    assert table.inputs[:, 0].tolist() == [1.0, 1.5]
+
+
 def test_decimal_commas(write: Write):
     table = csv(path=write("a;y\n1,5;2\n-3e1;,25\n"), target="y", separator=";", decimal=",")
     assert (rows(table), target(table)) == ([[1.5], [-30]], [[2], [0.25]])

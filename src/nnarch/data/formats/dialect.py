@@ -10,6 +10,7 @@ left to right, are all years (1000 to 2999) or each one more than the last, and 
 that. Then a note says so.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from csv import Error, reader
@@ -24,6 +25,8 @@ Separator = Literal["auto", ",", ";", "|", "tab", "space"]
 CHARACTERS = {"tab": "\t", "space": " "}
 NAMES = {character: name for name, character in CHARACTERS.items()}
 CANDIDATES = ("\t", ";", "|", ",", " ")  # what is rare in a cell comes first
+COMMA = re.compile(r"[-+]?\d+,(\d+)(e[-+]?\d+)?", re.IGNORECASE)
+POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.IGNORECASE)
 ROWS = 100  # that are looked at to find the separator and the header
 
 
@@ -64,6 +67,25 @@ def find(
                 "data.header: false reads it as a row"
             )
     return Dialect(character, header, tuple(notes))
+
+
+def decimal_of(lines: Sequence[str], separator: Separator) -> Decimal:
+    """What stands before decimals in a file that begins with these lines.
+
+    It is a comma where numbers have one, none has a point, and not all of them have three digits
+    behind it, as thousands would.
+
+    >>> decimal_of(["a;b", "1,5;2"], "auto"), decimal_of(["a;b", "1,500;2"], "auto")
+    (',', '.')
+    """
+    character = CHARACTERS.get(separator, separator)
+    if separator == "auto":
+        character = _separator(lines, ".")
+    cells = [cell.strip() for row in records(lines, character, len(lines)) for cell in row]
+    behind = [match[1] for match in map(COMMA.fullmatch, cells) if match]
+    points = any(map(POINT.fullmatch, cells))
+    likely = character != "," and behind and not points
+    return "," if likely and any(len(digits) != 3 for digits in behind) else "."
 
 
 def _separator(lines: Sequence[str], decimal: Decimal) -> str:

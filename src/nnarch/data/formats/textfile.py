@@ -23,7 +23,8 @@ from nnarch.data.table import ColumnKind
 from nnarch.errors import ConfigError, DataError
 from nnarch.registry import suggestion
 
-Header = Literal["auto"] | bool
+Auto = Literal["auto"]
+Header = Auto | bool
 
 BLOCK = 1 << 24  # bytes that are read at once
 SAMPLE = 1 << 18  # bytes that are looked at to see how a file is written
@@ -40,7 +41,7 @@ UNKNOWN = Dialect(",", True)
 def open_text(
     path: str,
     separator: Separator = "auto",
-    decimal: Decimal = ".",
+    decimal: Decimal | Auto = "auto",
     header: Header = "auto",
     missing: Collection[str] = MISSING,
     size: int | None = None,
@@ -53,16 +54,19 @@ def open_text(
 
     Raises: DataError where it is not there, not text, or has no columns with names of their own.
     """
-    if separator == decimal:
+    if separator == decimal == ",":
         raise ConfigError("data.decimal: got ',', the separator; expected another separator then")
     paths.check(path, "a text file with a header and rows")
-    file = TextFile(path, decimal, missing, size or BLOCK, size is None, header)
+    file = TextFile(path, ".", missing, size or BLOCK, size is None, header)
     with file.open() as stream:
         start = stream.read(SAMPLE) + stream.readline()
     file.check_utf8(start)
     lines = tuple(io.StringIO(start.decode("utf-8-sig"), newline=""))
-    found = dialect.find(lines, separator, decimal, header)
-    file = replace(file, lines=lines, dialect=found)
+    sign = dialect.decimal_of(lines, separator) if decimal == "auto" else decimal
+    found = dialect.find(lines, separator, sign, header)
+    if decimal != sign == ",":
+        found = replace(found, notes=(*found.notes, "decimals stand behind a comma"))
+    file = replace(file, decimal=sign, lines=lines, dialect=found)
     file.check_names()
     return file
 

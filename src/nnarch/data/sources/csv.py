@@ -8,7 +8,7 @@ from nnarch.data.formats.cells import MISSING, Decimal
 from nnarch.data.formats.dialect import Separator
 from nnarch.data.formats.gather import Names, Stream
 from nnarch.data.formats.survey import Wanted
-from nnarch.data.formats.textfile import Header, TextFile, open_text
+from nnarch.data.formats.textfile import Auto, Header, TextFile, open_text
 from nnarch.data.table import Table
 from nnarch.options import FilePath, Paths
 from nnarch.registry import sources
@@ -22,7 +22,7 @@ def csv(
     path: FilePath | Paths,
     target: str | Names | None = None,
     separator: Separator = "auto",
-    decimal: Decimal = ".",
+    decimal: Decimal | Auto = "auto",
     header: Header = "auto",
     na_values: list[str] | None = None,
     val: FilePath | Paths | None = None,
@@ -46,7 +46,8 @@ def csv(
         [] if one is None else open_all(one, separator, decimal, header, na_values)
         for one in (path, val, test)
     ]
-    wanted = Wanted(decimal=decimal, missing=gather.words(na_values))
+    sign = _sign([file for group in files for file in group])
+    wanted = Wanted(decimal=sign, missing=gather.words(na_values))
     return gather.parted(files, target, wanted, stream)
 
 
@@ -58,7 +59,7 @@ def read(
     labels: bool | None = None,
     words: Collection[str] = (),
     separator: Separator = "auto",
-    decimal: Decimal = ".",
+    decimal: Decimal | Auto = "auto",
     header: Header = "auto",
     missing: Sequence[str] | None = None,
 ) -> Table:
@@ -77,10 +78,10 @@ def read(
     Raises: DataError where a file is damaged or its target cannot be used. A column that cannot
         be used is given a fault instead, and NaN.
 
-    A separator or header that is `auto` is found as `dialect` says, and noted in the table.
+    A separator, header or decimal that is `auto` is found as `dialect` says, and noted.
     """
     files = open_all(path, separator, decimal, header, missing)
-    return gather.read(files, _wanted(target, needs_target, labels, words, decimal, missing))
+    return gather.read(files, _wanted(files, target, needs_target, labels, words, missing))
 
 
 def chunks(
@@ -91,7 +92,7 @@ def chunks(
     labels: bool | None = None,
     words: Collection[str] = (),
     separator: Separator = "auto",
-    decimal: Decimal = ".",
+    decimal: Decimal | Auto = "auto",
     header: Header = "auto",
     missing: Sequence[str] | None = None,
     rows_or_bytes: int = 1 << 26,
@@ -103,25 +104,30 @@ def chunks(
     distinct, cannot be used then.
     """
     files = open_all(path, separator, decimal, header, missing, rows_or_bytes)
-    return gather.chunks(files, _wanted(target, needs_target, labels, words, decimal, missing))
+    return gather.chunks(files, _wanted(files, target, needs_target, labels, words, missing))
 
 
 def _wanted(
+    files: Sequence[TextFile],
     target: Sequence[str],
     needs_target: bool,
     labels: bool | None,
     words: Collection[str],
-    decimal: Decimal,
     missing: Sequence[str] | None,
 ) -> Wanted:
     marks = gather.words(missing)
-    return Wanted(tuple(target), needs_target, labels, frozenset(words), decimal, marks)
+    return Wanted(tuple(target), needs_target, labels, frozenset(words), _sign(files), marks)
+
+
+def _sign(files: Sequence[TextFile]) -> Decimal:
+    """What stands before decimals in files of one kind, some of which may have none."""
+    return "," if any(file.decimal == "," for file in files) else "."
 
 
 def open_all(
     path: Path,
     separator: Separator,
-    decimal: Decimal,
+    decimal: Decimal | Auto,
     header: Header,
     missing: Sequence[str] | None,
     size: int | None = None,
