@@ -114,7 +114,7 @@ def evaluate(
     Args:
         run: a run, its directory, or what the command line takes for one (`@last`).
         split: `train`, `val` or `test` rows of its own data.
-        data: a CSV file to measure instead.
+        data: a file to measure instead, with the same columns.
         metrics: more of them than the run was trained with.
     """
     from nnarch import rundir, trained

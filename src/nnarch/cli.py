@@ -192,7 +192,7 @@ def evaluate(
     run: RunWord,
     split: Annotated[str, typer.Option(help="The rows to measure: train, val or test.")] = "test",
     data: Annotated[
-        Path | None, typer.Option(help="A CSV file to measure instead, with the same columns.")
+        Path | None, typer.Option(help="A file to measure instead, with the same columns.")
     ] = None,
     metrics: Annotated[str, typer.Option(help="More metrics, such as f1,roc_auc.")] = "",
     runs_dir: RunsDir = Path("runs"),

@@ -65,7 +65,7 @@ def evaluate_run(
 
     Args:
         part: `train`, `val` or `test`.
-        data: a CSV file with the same columns, instead.
+        data: a file with the same columns, instead.
         wanted: metrics beside the ones that the run was trained with.
 
     Raises: RunError, or DataError where the data is not what the run was trained on.
