@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 SEED = 20_161_217  # any
-BLOCK = 1 << 22
+BLOCK = 1 << 16
+BITS = 22
 
 
 def numbers(blocks: Iterable[Tensor]) -> Tensor:
@@ -21,10 +22,16 @@ def numbers(blocks: Iterable[Tensor]) -> Tensor:
 
 def shared(first: Tensor, second: Tensor) -> int:
     """How many rows of the second stand in the first as well."""
-    found = torch.zeros(len(second), dtype=torch.bool)
-    for block in first.split(BLOCK):  # since `isin` makes sorted copies
-        found |= torch.isin(second, block)
-    return int(found.sum())
+    # Few rows of the first have the high bits of one of the second; only those are compared.
+    likely = torch.zeros(1 << BITS, dtype=torch.bool)
+    likely[_high(second)] = True
+    candidates = [block[likely[_high(block)]] for block in first.split(BLOCK)]
+    return int(torch.isin(second, torch.cat(candidates)).sum()) if candidates else 0
+
+
+def _high(numbers: Tensor) -> Tensor:
+    """The highest bits of numbers, as indices from 0."""
+    return (numbers >> (64 - BITS)) + (1 << (BITS - 1))
 
 
 def _of_block(rows: Tensor) -> Tensor:
