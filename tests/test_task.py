@@ -162,13 +162,18 @@ def test_a_message_shows_six_of_many_classes():
         tasks.infer(table(list("abcdefghijklmnopqrstuvwxyz")), "binary", None)
 
 
+def each_label(given: Table) -> list[str]:
+    distinct, codes = tasks.labelled(given)
+    return [distinct[code] for code in codes.tolist()]
+
+
 def test_a_whole_number_is_a_label_without_a_decimal_point():
     given = table([3.0, -0.0, -12.0, 0.25, 1e20])
-    assert tasks.labels(given) == ["3", "0", "-12", "0.25", "100000000000000000000"]
+    assert each_label(given) == ["3", "0", "-12", "0.25", "100000000000000000000"]
 
 
 def test_words_are_labels_as_they_stand():
-    assert tasks.labels(table(["3.0", " a", ""])) == ["3.0", " a", ""]
+    assert each_label(table(["3.0", " a", ""])) == ["3.0", " a", ""]
 
 
 @given(st.lists(st.sampled_from(["a", "B", "é", "x y"]), min_size=1))

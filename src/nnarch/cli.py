@@ -209,7 +209,7 @@ def evaluate(
     found = rundir.find(run, runs_dir)
     _ = found.about  # a damaged one is told before torch is imported
     _import(plugin)
-    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+    wanted = _listed(metrics)
 
     from nnarch import files as disk
     from nnarch import trained
@@ -261,8 +261,7 @@ def predict(
 
     from nnarch import trained
 
-    kept = [name.strip() for name in keep.split(",") if name.strip()]
-    frames = trained.predict(found, Path(data), kept)
+    frames = trained.predict(found, Path(data), _listed(keep))
     if output:
         rows = framefile.write(frames, output)
         if not quiet:
@@ -334,6 +333,11 @@ def _words(words: list[str]) -> tuple[list[str], list[str]]:
     if not files:
         raise UsageError("missing a CONFIG file before the overrides")
     return files, overrides
+
+
+def _listed(names: str) -> list[str]:
+    """Names that stand between commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _import(plugins: list[Path] | None) -> None:

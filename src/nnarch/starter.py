@@ -15,22 +15,21 @@ from typing import Any
 
 from torch import Tensor
 
-from nnarch import devices, recipes, yamlfile
+from nnarch import recipes, yamlfile
 from nnarch.config import load
 from nnarch.data import dataset as datasets
-from nnarch.data import parting, reading
+from nnarch.data import newdata, parting, reading
 from nnarch.data.dataset import Dataset
-from nnarch.data.formats.gather import SHARE
+from nnarch.data.formats.pictures import is_image
 from nnarch.data.preprocessing.features import Feature
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources.series import LONG_STEP, Series, windows
 from nnarch.data.table import Column, Table
 from nnarch.data.targetreport import skewness
+from nnarch.data.task import shown
 from nnarch.errors import DataError, UsageError
 from nnarch.registry import sources, suggestion
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-ARRAYS = (".npz", ".npy")
 TEXTS = (".txt", ".md", ".text")
 SKEWED = 1.2  # of a target: beyond, its logarithm is learnt if that is more even
 HOURS = 3600.0
@@ -96,20 +95,19 @@ def start(
 
 def _look(path: Path) -> Table:
     """The rows of a file; of a large one those at its beginning."""
-    if path.is_file() and 4 * path.stat().st_size > SHARE * devices.memory():
-        return next(reading.chunks(str(path)))
-    return reading.read(str(path))
+    large = reading.is_large(str(path))
+    return next(reading.chunks(str(path))) if large else reading.read(str(path))
 
 
 def _of_samples(path: Path) -> Starter | None:
     """Data that needs no column to be named, known by the files' names."""
-    if path.suffix.lower() in ARRAYS:
+    if path.suffix.lower() in newdata.ARRAYS:
         return Starter({"source": "npz", "path": str(path)}, said=["arrays of numpy"])
     names = sorted(one.name for one in path.iterdir()) if path.is_dir() else [path.name]
     if any("-idx3-ubyte" in name or "-idx3" in name for name in names):
         return Starter({"source": "idx", "path": str(path)}, said=["images in the idx format"])
     if path.is_dir() and not any(name.endswith(reading.PARQUET) for name in names):
-        images = (one for one in path.rglob("*") if one.suffix.lower() in IMAGES)
+        images = (one for one in path.rglob("*") if is_image(one.name))
         if next(images, None) is None:
             raise DataError(f"{path}: holds no data that is known here; expected images in a "
                             "folder a class, idx or Parquet files")  # fmt: skip
@@ -195,7 +193,7 @@ def _series(
     )
     made = windows(table, names or None, time, None, lookback, ahead)
     starter.said.append(
-        f"a series of {rows:,} steps; {lookback} steps of {_shown(made.channels)} tell the next "
+        f"a series of {rows:,} steps; {lookback} steps of {shown(made.channels)} tell the next "
         f"{ahead}"
     )
     return _finished(starter)
@@ -282,7 +280,3 @@ def _written(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return yamlfile.dump({"x": value}).removeprefix("x: ").strip()
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (", …" if len(names) > 6 else "")

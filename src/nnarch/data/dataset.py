@@ -29,14 +29,13 @@ from nnarch.data.preprocessing.target import Target
 from nnarch.data.sources.series import Series
 from nnarch.data.split import Parts
 from nnarch.data.spool import Spool, blocks, take
-from nnarch.data.streamed import Streamed
+from nnarch.data.streamed import Streamed, prepared
 from nnarch.data.table import Table
 from nnarch.data.task import Task, TaskKind
 from nnarch.data.tokens import PADDING, Tokens
 from nnarch.errors import ConfigError, DataError
 from nnarch.sections import Split
 
-CELLS = 1 << 18  # of samples at once: they lie in a core's cache
 NOUNS = {Table: "rows", Array: "samples", Series: "windows", Tokens: "tokens"}
 
 
@@ -133,7 +132,7 @@ def rows(
     if isinstance(data, Series):
         assert isinstance(made, SeriesInputs)
         window = (data.lookback, data.horizon)
-        seen, goals = made(data.inputs), _per_channel(target, data)(data.goals)
+        seen, goals = made(data.inputs), target.first(len(data.channels))(data.goals)
         seen, goals = seen.to(dtype), goals.to(dtype)
         return {part: Windows(seen, goals, data.starts[those], *window)
                 for part, those in chosen.items()}  # fmt: skip
@@ -153,7 +152,7 @@ def rows(
     if isinstance(data.inputs, Spool):
         return {part: Streamed(data, those, truth[those], made, dtype=dtype)
                 for part, those in chosen.items()}  # fmt: skip
-    return {part: Matrix(_prepared(data, made, those, dtype), truth[those])
+    return {part: Matrix(prepared(data, made, those, dtype), truth[those])
             for part, those in chosen.items()}  # fmt: skip
 
 
@@ -231,19 +230,6 @@ def _fitted_to_series(data: Series, spec: Mapping[str, Any], train: Tensor) -> P
     goals = data.goals[steps]
     channels.fit(goals[~goals.isnan().any(1)], spec["target_scaling"], spec["target_transform"])
     return Preprocess(made, channels.repeated(data.horizon))
-
-
-def _per_channel(target: Target, data: Series) -> Target:
-    return target.first(len(data.channels))
-
-
-def _prepared(table: Table, made: TableInputs, chosen: Tensor, dtype: torch.dtype) -> Tensor:
-    """The network's inputs for the rows `chosen`, made a block at a time."""
-    inputs = torch.empty(len(chosen), *made.shape, dtype=dtype)
-    size = max(1, CELLS // max(len(table.columns), *made.shape))
-    for into, piece in zip(inputs.split(size), chosen.split(size), strict=True):
-        into.copy_(made(made.raw(replace(table, inputs=take(table.inputs, piece)))))
-    return inputs
 
 
 def _lowest(data: Samples) -> float:

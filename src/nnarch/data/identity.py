@@ -18,13 +18,12 @@ from nnarch.data.array import Array
 from nnarch.data.parting import Samples
 from nnarch.data.sources.series import Series
 from nnarch.data.split import Parts
-from nnarch.data.spool import blocks
+from nnarch.data.spool import CELLS, blocks
 from nnarch.data.table import Table
 from nnarch.data.task import Task
 from nnarch.data.tokens import Tokens
 
 HASHED = 1 << 16  # targets at once
-CELLS = 1 << 18  # of samples at once: they lie in a core's cache
 
 
 def fingerprint(data: Samples, numbers: Tensor | None = None) -> str:

@@ -20,6 +20,7 @@ from nnarch.data.table import Table
 from nnarch.errors import MachineError, reason
 
 BLOCK = 1 << 16  # rows at once
+CELLS = 1 << 18  # numbers at once that lie in a core's cache
 
 
 class Spool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Sampling, generator
 from nnarch.data.preprocessing.tableinputs import TableInputs
-from nnarch.data.spool import take
+from nnarch.data.spool import CELLS, take
 from nnarch.data.table import Table
 
 CPU = torch.device("cpu")
@@ -92,11 +92,17 @@ class Streamed:
 
     def _read(self, rows: Tensor) -> Batch:
         """These of the rows, which ascend, ready for the network."""
-        inputs = []
-        for piece in self.chosen[rows].split(BLOCK):
-            block = replace(self.table, inputs=take(self.table.inputs, piece))
-            inputs.append(self.scaling(self.scaling.raw(block)).to(self.dtype))
-        return Batch(torch.cat(inputs).to(self.device), self.target[rows].to(self.device))
+        inputs = prepared(self.table, self.scaling, self.chosen[rows], self.dtype)
+        return Batch(inputs.to(self.device), self.target[rows].to(self.device))
+
+
+def prepared(table: Table, made: TableInputs, chosen: Tensor, dtype: torch.dtype) -> Tensor:
+    """The network's inputs for the rows `chosen`, which ascend, made a block at a time."""
+    inputs = torch.empty(len(chosen), *made.shape, dtype=dtype)
+    size = max(1, CELLS // max(len(table.columns), *made.shape))
+    for into, piece in zip(inputs.split(size), chosen.split(size), strict=True):
+        into.copy_(made(made.raw(replace(table, inputs=take(table.inputs, piece)))))
+    return inputs
 
 
 def _joined(first: Batch, second: Batch) -> Batch:

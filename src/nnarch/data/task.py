@@ -1,5 +1,6 @@
 """What is to be learnt: numbers, one of two classes, one of several, or which labels apply."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -46,10 +47,10 @@ class Task:
 
     def __str__(self) -> str:
         if self.kind == "multilabel":
-            return f"multilabel classification: {len(self.targets)}: {_shown(self.targets)}"
+            return f"multilabel classification: {len(self.targets)}: {shown(self.targets)}"
         if not self.classes:
-            return f"regression of {_shown(self.targets)}"
-        into = f"{len(self.classes)}: {_shown(self.classes)}"
+            return f"regression of {shown(self.targets)}"
+        into = f"{len(self.classes)}: {shown(self.classes)}"
         return f"{self.kind} classification of {self.targets[0]} into {into}"
 
 
@@ -62,7 +63,7 @@ def infer(table: Targeted, wanted: str, fitting: tuple[TaskKind, ...] | None) ->
 
     Raises: DataError where the target cannot be learnt so.
     """
-    name = _shown(table.target_names)
+    name = shown(table.target_names)
     numeric = not isinstance(table.target, list)
     if wanted == "multilabel" or (wanted == "auto" and _are_labels(table, fitting)):
         return _multilabel(table)
@@ -70,19 +71,19 @@ def infer(table: Targeted, wanted: str, fitting: tuple[TaskKind, ...] | None) ->
         wanted = "regression"
     if wanted == "regression" or (wanted == "auto" and _is_quantity(table, fitting)):
         if not numeric:
+            words = shown(labelled(table)[0])
             raise DataError(
-                f"data: the target {name!r} holds words ({_shown(labels(table))}); a regression "
-                "expects numbers"
+                f"data: the target {name!r} holds words ({words}); a regression expects numbers"
             )
         return Task("regression", table.target_names)
     if len(table.target_names) > 1:
         raise DataError(f"data: {len(table.target_names)} targets ({name}) can only be numbers")
-    classes = _in_order(set(labels(table)))
+    classes = _in_order(set(labelled(table)[0]))
     if len(classes) < 2:
-        raise DataError(f"data: the target {name!r} has one class ({_shown(classes)}) only")
+        raise DataError(f"data: the target {name!r} has one class ({shown(classes)}) only")
     if wanted == "binary" and len(classes) != 2:
         raise DataError(
-            f"data: the target {name!r} has {len(classes)} classes ({_shown(classes)}); a binary "
+            f"data: the target {name!r} has {len(classes)} classes ({shown(classes)}); a binary "
             "task expects 2"
         )
     two = wanted == "binary" or (wanted == "auto" and len(classes) == 2)
@@ -104,12 +105,12 @@ def _yes_or_no(target: "torch.Tensor") -> bool:
 def _multilabel(table: Targeted) -> Task:
     if len(table.target_names) < 2:
         raise DataError(
-            f"data: a multilabel task expects several targets; got {_shown(table.target_names)} "
+            f"data: a multilabel task expects several targets; got {shown(table.target_names)} "
             "alone, which is a binary one"
         )
     if isinstance(table.target, list) or table.target is None or not _yes_or_no(table.target):
         raise DataError(
-            f"data: a multilabel task expects targets of 0 and 1; {_shown(table.target_names)} "
+            f"data: a multilabel task expects targets of 0 and 1; {shown(table.target_names)} "
             "hold something else"
         )
     return Task("multilabel", table.target_names)
@@ -126,15 +127,24 @@ def _is_quantity(table: Targeted, fitting: tuple[TaskKind, ...] | None) -> bool:
     return len(table.target.unique()) > min(MOST_CLASSES, len(table) // 2)
 
 
-def labels(table: Targeted) -> list[str]:
-    """The target as class labels: whole numbers without a decimal point."""
+def labelled(table: Targeted) -> "tuple[list[str], torch.Tensor]":
+    """The target as class labels: the distinct ones, and (N,) which of them each row has."""
     assert table.target is not None
     if isinstance(table.target, list):
-        return table.target
-    return [
-        str(int(value)) if value.is_integer() else repr(value)
-        for value in table.target[:, 0].tolist()
-    ]
+        known: dict[str, int] = {}
+        codes = [known.setdefault(label, len(known)) for label in table.target]
+        return list(known), torch.tensor(codes, dtype=torch.int64)
+    values, places = table.target[:, 0].unique(return_inverse=True)
+    return [spelt(value) for value in values.tolist()], places
+
+
+def spelt(value: float) -> str:
+    """A number as a word: whole ones without a point.
+
+    >>> spelt(3.0), spelt(0.25)
+    ('3', '0.25')
+    """
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def encode(table: Targeted, task: Task) -> "torch.Tensor":
@@ -148,13 +158,13 @@ def encode(table: Targeted, task: Task) -> "torch.Tensor":
             raise DataError(f"data: the target holds words; expected numbers for {task}")
         return table.target
     index = {label: i for i, label in enumerate(task.classes)}
-    found = labels(table)
+    found, codes = labelled(table)
     if unknown := sorted(set(found) - index.keys()):
         raise DataError(
             f"data: the network was not trained on the class {unknown[0]!r}; it knows "
-            + _shown(task.classes)
+            + shown(task.classes)
         )
-    return torch.tensor([index[label] for label in found], dtype=torch.int64)
+    return torch.tensor([index[label] for label in found], dtype=torch.int64)[codes]
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
@@ -166,6 +176,7 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
         return tuple(words)
 
 
-def _shown(names: "list[str] | tuple[str, ...]") -> str:
+def shown(names: Sequence[str]) -> str:
+    """The first distinct names, in a sentence."""
     distinct = list(dict.fromkeys(names))
     return ", ".join(distinct[:6]) + (", …" if len(distinct) > 6 else "")

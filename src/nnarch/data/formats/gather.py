@@ -70,12 +70,12 @@ def parted(
     parts = [part for part, group in enumerate(files) for _ in group]
     together = [file for group in files for file in group]
     wanted, bound = replace(wanted, target=tuple(targets)), parts if any(parts) else None
-    if not _streams(together, stream):
+    if not streams(together, stream):
         return read(together, wanted, bound)
     return spool.spooled(chunks([file.in_blocks() for file in together], wanted, bound))
 
 
-def _streams(files: Sequence[RowFile], stream: Stream) -> bool:
+def streams(files: Sequence[RowFile], stream: Stream) -> bool:
     """Whether the rows of the files are to stay on disk."""
     if stream != "auto":
         return stream == "always"

@@ -17,6 +17,7 @@ from torch import Tensor
 from nnarch.data.formats import dates
 from nnarch.data.preprocessing.statistics import Statistics, gather
 from nnarch.data.table import Column, ColumnKind
+from nnarch.data.task import spelt
 from nnarch.errors import DataError
 from nnarch.lazy import LazyModule
 
@@ -146,15 +147,6 @@ def _only(
     places = (seen.cumsum(0) - 1).tolist()
     words = tuple(word for word, kept in zip(column.words, seen.tolist(), strict=True) if kept)
     return replace(column, words=words), look_up(places, values), look_up(places, sample)
-
-
-def spelt(value: float) -> str:
-    """A number as a word: whole ones without a point.
-
-    >>> spelt(3.0), spelt(0.25)
-    ('3', '0.25')
-    """
-    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _worded(column: Column, values: Tensor, kind: ColumnKind) -> tuple[Column, Tensor]:

@@ -107,6 +107,11 @@ def chunks(
     return gather.chunks(files, _wanted(files, target, needs_target, labels, words, missing))
 
 
+def is_large(path: Path) -> bool:
+    """Whether the rows of the files would take too much of the memory."""
+    return gather.streams(open_all(path, "auto", "auto", "auto", None), "auto")
+
+
 def _wanted(
     files: Sequence[TextFile],
     target: Sequence[str],

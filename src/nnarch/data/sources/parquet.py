@@ -96,6 +96,11 @@ def chunks(
     return gather.chunks(_opened(path, _only(target), max(1, rows_or_bytes // 8)), wanted)
 
 
+def is_large(path: Path) -> bool:
+    """Whether the rows of the files would take too much of the memory."""
+    return gather.streams(_opened(path, None), "auto")
+
+
 def _only(target: Sequence[str]) -> str | None:
     return target[0] if len(target) == 1 else None
 
