@@ -289,6 +289,16 @@ def test_a_horizon_is_usual_for_steps_of_its_length(step: str, horizon: int, tmp
     assert configs.load({"data": made.data, **made.training}).model["name"] == "nlinear"
 
 
+def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path):
+    rows = pl.DataFrame({"x": np.arange(50.0) ** 2 % 7, "y": np.arange(50) % 2})
+    for name in ("a", "b"):
+        rows.write_parquet(tmp_path / f"{name}.parquet")
+    made = starter.start(tmp_path, ["y"])
+    assert made.data["source"] == "parquet"
+    assert made.data["path"] == str(tmp_path)
+    assert any("60 train, 20 val, 20 test" in sentence for sentence in made.said)
+
+
 def test_a_folder_of_nothing_is_refused(tmp_path: Path, nnarch_here: Command):
     (tmp_path / "empty").mkdir()
     done = nnarch_here("init", "empty")

@@ -32,9 +32,7 @@ DEFAULT_LOSS = {
 def completed(config: Config, task: Task) -> Config:
     """What only the task can tell: the loss, the metrics, and whether all of it fits."""
     loss = config.loss or _filled("loss", DEFAULT_LOSS[task.kind])
-    measured = config.metrics
-    if measured is None:
-        measured = [_filled("metric", name) for name in DEFAULTS[task.kind]]
+    measured = measured_by(config, task)
     for place, kind, spec in [
         (("loss",), losses, loss),
         *((("metrics", i), metrics, spec) for i, spec in enumerate(measured)),
@@ -56,6 +54,13 @@ def completed(config: Config, task: Task) -> Config:
             ("monitor",), f"{config.monitor!r} is not measured; {suggestion(config.monitor, known)}"
         )
     return config.model_copy(update={"loss": loss, "metrics": measured})
+
+
+def measured_by(config: Config, task: Task) -> list[dict[str, Any]]:
+    """The metrics that a config names, or else the task's usual ones."""
+    if config.metrics is not None:
+        return config.metrics
+    return [_filled("metric", name) for name in DEFAULTS[task.kind]]
 
 
 def _filled(kind: str, name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nnarch import experiment, folds
 from nnarch.baselines import baselines
+from nnarch.compatibility import measured_by
 from nnarch.config import Config
 from nnarch.data import columnreport, identity, leaks, targetreport
 from nnarch.data import dataset as datasets
@@ -26,9 +27,7 @@ from nnarch.data.spool import blocks
 from nnarch.data.table import Table
 from nnarch.data.tokens import Tokens
 from nnarch.datapage import as_text
-from nnarch.metrics import DEFAULTS
 from nnarch.sections import Split
-from nnarch.validate import fill_component
 
 __all__ = ["as_text", "report"]
 
@@ -159,10 +158,7 @@ def _columns(found: _Found) -> list[dict[str, Any]]:
 
 
 def _baselines(found: _Found) -> list[dict[str, Any]]:
-    wanted = found.config.metrics
-    if wanted is None:
-        names = DEFAULTS[found.dataset.task.kind]
-        wanted = [fill_component("metric", name, ())[0] for name in names]
+    wanted = measured_by(found.config, found.dataset.task)
     with found.config.locating("metrics"):
         made = baselines(found.dataset.task, found.dataset, wanted)
     return [{"name": one.name, "figures": dict(one.figures)} for one in made]
