@@ -54,6 +54,11 @@ class Component:
         except (OSError, TypeError):
             return self.builder.__module__
 
+    @property
+    def inferred(self) -> Mapping[str, str]:
+        """Options that are filled in where they are not given, and from what (`features`, ...)."""
+        return self.facts.get("infer", {})
+
     @cached_property
     def schema(self) -> type[BaseModel]:
         """The options as a strict pydantic model: types, limits, defaults, descriptions."""
@@ -70,12 +75,15 @@ class Component:
                     f"{self.name}: every {self.kind.noun} has {parameter.name!r} already"
                 )
             default = ... if parameter.default is parameter.empty else parameter.default
+            annotation = parameter.annotation
+            if parameter.name in self.inferred:
+                default, annotation = None, annotation | None
             if default is not ... and not _is_plain(default):
                 raise TypeError(
                     f"{self.name}: the default of option {parameter.name!r} is not plain data"
                 )
             field = Field(default, description=sentences.get(parameter.name))
-            fields[parameter.name] = (parameter.annotation, field)
+            fields[parameter.name] = (annotation, field)
         try:
             return create_model(self.name, __base__=self.kind.common, **fields)
         except (PydanticSchemaGenerationError, PydanticUserError) as error:

@@ -46,6 +46,15 @@ KINDS = (
         marks=("forward", "items"),
     ),
     Kind(
+        "layer",
+        "nnarch.models.blocks",
+        (),
+        "given nothing but its options, of which `infer={\"width\": \"features\"}` beside the name "
+        "has some filled in from what comes into the layer (features, channels, steps, shape, "
+        "vocabulary, cardinalities); returns an nn.Module",
+        marks=("forward",),
+    ),
+    Kind(
         "activation",
         "nnarch.models.activations",
         (),

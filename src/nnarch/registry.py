@@ -101,6 +101,7 @@ def suggestion(name: str, known: list[str]) -> str:
 REGISTRIES = {kind.name: Registry(kind) for kind in KINDS}
 
 models = REGISTRIES["model"]
+layers = REGISTRIES["layer"]
 activations = REGISTRIES["activation"]
 initializations = REGISTRIES["initialization"]
 losses = REGISTRIES["loss"]

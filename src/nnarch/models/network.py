@@ -41,40 +41,53 @@ def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn
         outputs: how many numbers to predict for it.
     """
     torch.manual_seed(seed)
-    described = models.build(spec, embedded(inputs), outputs)
+    shape = inputs.shape if takes_codes(spec) else embedded(inputs)
+    described = models.build(spec, shape, outputs)
     if isinstance(described, Layers):
-        network: nn.Module = build(explicit(described.items, embedded(inputs), outputs))
+        network: nn.Module = build(explicit(described.items, shape, outputs))
         initialize(network, described.initialization)
     else:
         network = described
-    before = embedding(inputs)
+    before = None if takes_codes(spec) else embedding(inputs)
     return network if before is None else nn.Sequential(OrderedDict(embed=before, body=network))
 
 
 def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     """What `make` would make, counted on the meta device: nothing is allocated."""
+    shape = inputs.shape if takes_codes(spec) else embedded(inputs)
     with torch.device("meta"):
-        described = models.build(spec, embedded(inputs), outputs)
+        described = models.build(spec, shape, outputs)
         if isinstance(described, Layers):
-            network: nn.Module = build(explicit(described.items, embedded(inputs), outputs))
+            network: nn.Module = build(explicit(described.items, shape, outputs))
             flops = sum(
                 2 * layer.in_features * layer.out_features
                 for layer in network.modules()
                 if isinstance(layer, nn.Linear)
             )
         else:
-            network, flops = described, _counted(described, embedded(inputs))
-        modules = [network, *filter(None, [embedding(inputs)])]
+            network, flops = described, _counted(described, shape, inputs.vocabulary > 0)
+        before = None if takes_codes(spec) else embedding(inputs)
+        modules = [network, *filter(None, [before])]
     return Size(sum(p.numel() for module in modules for p in module.parameters()), flops)
 
 
-def _counted(network: nn.Module, shape: tuple[int, ...]) -> int:
+def takes_codes(spec: Mapping[str, Any]) -> bool:
+    """Whether a model is given tokens and categories as they are, to embed them itself."""
+    return bool(models.get(spec["name"]).facts.get("codes"))
+
+
+def autoregressive(spec: Mapping[str, Any]) -> bool:
+    """Whether a model answers to every token of a text at once: (B, T) to (B, T, outputs)."""
+    return bool(models.get(spec["name"]).facts.get("autoregressive") or spec.get("autoregressive"))
+
+
+def _counted(network: nn.Module, shape: tuple[int, ...], codes: bool) -> int:
     """Operations of any module, by torch's counter: it takes a second to import."""
     from torch.utils.flop_counter import FlopCounterMode
 
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network.eval()(torch.empty(1, *shape))
+            network.eval()(torch.empty(1, *shape, dtype=torch.int64 if codes else None))
     except Exception as error:  # a module of the user's own
         raise ConfigError(f"cannot take rows of shape {shape}: {cause(error)}") from error
     return counter.get_total_flops()
