@@ -1,9 +1,10 @@
 """What every registered model keeps to; a new one enters by being registered.
 
 The options in `VARIANTS` take a model's parts through the same contract. A model is tried on
-samples of every shape here that it accepts.
+samples of every kind here that it accepts: rows, rows with categories, series, images, texts.
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -20,7 +21,14 @@ from nnarch.registry import models
 from nnarch.validate import fill_component
 
 ROWS, OUTPUTS = 16, 3
-SHAPES = [(6,), (4, 5), (4, 3), (3, 8, 8)]
+KINDS = {
+    "6": Inputs((6,)),
+    "6-codes": Inputs((6,), cardinalities=(2, 3)),
+    "4x5": Inputs((4, 5)),
+    "4x3": Inputs((4, 3)),
+    "3x8x8": Inputs((3, 8, 8)),
+    "7-tokens": Inputs((7,), vocabulary=OUTPUTS),
+}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "mlp": [
         {"widths": []},
@@ -30,7 +38,18 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"activation": "prelu", "initialization": "kaiming_normal"},
     ],
     "nlinear": [{"bias": False}],
-}
+    "layers": [
+        {"layers": [{"Linear": "out"}]},
+        {"layers": ["Flatten", {"Linear": 8}, {"residual": ["LayerNorm", {"Linear": "same"}]},
+                    {"Linear": "out"}], "initialization": "orthogonal"},
+        {"layers": [{"LSTM": 5}, {"pick": -1}, {"Linear": "out"}]},
+        {"layers": [{"Conv2d": [4, 3], "as": "seen"}, "BatchNorm2d", "ReLU",
+                    {"concat": [[], [{"from": "seen"}, "Tanh"]]}, {"MaxPool2d": 2}, "Flatten",
+                    {"Linear": "out"}]},
+        {"layers": [{"Embedding": 6, "as": "tokens"}, {"mean": 0},
+                    {"Linear": {"out_features": "out", "bias": False}, "tie": "tokens"}]},
+    ],
+}  # fmt: skip
 
 
 def filled(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -39,9 +58,9 @@ def filled(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return spec
 
 
-def accepts(spec: dict[str, Any], shape: tuple[int, ...]) -> bool:
+def accepts(spec: dict[str, Any], inputs: Inputs) -> bool:
     try:
-        networks.size(spec, Inputs(shape), OUTPUTS)
+        networks.size(spec, inputs, OUTPUTS)
     except ConfigError:
         return False
     return True
@@ -51,15 +70,36 @@ SPECS = [
     filled(model.name, options)
     for model in models
     if model.is_ours
-    for options in ({}, *VARIANTS.get(model.name, []))
+    for options in (*([] if model.name == "layers" else [{}]), *VARIANTS.get(model.name, []))
 ]
-CASES = [(spec, shape) for spec in SPECS for shape in SHAPES if accepts(spec, shape)]
-NAMES = [f"{spec['name']}{SPECS.index(spec)}-{'x'.join(map(str, shape))}" for spec, shape in CASES]
-contract = pytest.mark.parametrize(("spec", "shape"), CASES, ids=NAMES)
+CASES = [
+    pytest.param(spec, inputs, id=f"{spec['name']}{number}-{kind}")
+    for number, spec in enumerate(SPECS)
+    for kind, inputs in KINDS.items()
+    if accepts(spec, inputs)
+]
+contract = pytest.mark.parametrize(("spec", "inputs"), CASES)
 
 
-def samples(shape: tuple[int, ...], rows: int = ROWS) -> Tensor:
-    return torch.randn(rows, *shape, generator=torch.Generator().manual_seed(1))
+def samples(inputs: Inputs, rows: int = ROWS) -> Tensor:
+    chance = torch.Generator().manual_seed(1)
+    if inputs.vocabulary:
+        return torch.randint(inputs.vocabulary, (rows, *inputs.shape), generator=chance)
+    made = torch.randn(rows, *inputs.shape, generator=chance)
+    for place, size in enumerate(reversed(inputs.cardinalities), start=1):
+        made[:, -place] = torch.randint(size, (rows,), generator=chance).float()
+    return made
+
+
+def others(rows: Tensor, inputs: Inputs) -> Tensor:
+    """The rows, all but the first of them replaced by something else."""
+    wild = rows.clone()
+    if inputs.vocabulary:
+        wild[1:] = (wild[1:] + 1) % inputs.vocabulary
+        return wild
+    plain = rows.shape[-1] - len(inputs.cardinalities)
+    wild[1:, ..., :plain] = wild[1:, ..., :plain] * 1e6 + 1e3
+    return wild
 
 
 class ByHand(nn.Module):
@@ -90,7 +130,7 @@ def test_nlinear_is_the_one_written_by_hand():
     with torch.no_grad():
         for theirs, ours in weights:
             theirs.copy_(ours)
-    series = samples((STEPS, CHANNELS)) * 5 + 100
+    series = samples(Inputs((STEPS, CHANNELS))) * 5 + 100
     # step after step, each channel of it
     torch.testing.assert_close(network(series).view(ROWS, HORIZON, CHANNELS), by_hand(series))
 
@@ -108,14 +148,14 @@ def test_nlinear_without_weights_repeats_the_last_value(bias: bool):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-    series = samples((STEPS, CHANNELS))
+    series = samples(Inputs((STEPS, CHANNELS)))
     expected = series[:, -1].repeat(1, HORIZON)
     assert torch.equal(network(series), expected)
 
 
 @pytest.mark.parametrize("lift", [1e-3, 1e3])
 def test_nlinear_follows_a_series_wherever_it_lies(lift: float):
-    network, series = nlinear().double(), samples((STEPS, CHANNELS)).double()
+    network, series = nlinear().double(), samples(Inputs((STEPS, CHANNELS))).double()
     torch.testing.assert_close(network(series + lift), network(series) + lift)
 
 
@@ -129,45 +169,50 @@ def test_nlinear_refuses_what_it_cannot_go_on_with(inputs: tuple[int, ...]):
         networks.make(*given, seed=0)
 
 
-def make(spec: dict[str, Any], shape: tuple[int, ...], seed: int = 0) -> nn.Module:
-    return networks.make(spec, Inputs(shape), OUTPUTS, seed)
+def make(spec: dict[str, Any], inputs: Inputs, seed: int = 0) -> nn.Module:
+    return networks.make(spec, inputs, OUTPUTS, seed)
 
 
-def test_every_model_accepts_some_shape():
-    taken = {str(spec) for spec, _ in CASES}
+def expected(spec: dict[str, Any], inputs: Inputs) -> tuple[int, ...]:
+    return (*inputs.shape, OUTPUTS) if networks.autoregressive(spec) else (OUTPUTS,)
+
+
+def test_every_model_accepts_some_samples():
+    taken = {str(case.values[0]) for case in CASES}
     assert taken == {str(spec) for spec in SPECS}
 
 
-def test_an_mlp_takes_samples_of_any_shape():
-    assert {shape for spec, shape in CASES if spec["name"] == "mlp"} == set(SHAPES)
+def test_an_mlp_takes_samples_of_any_kind():
+    spec = filled("mlp", {})
+    assert all(accepts(spec, inputs) for inputs in KINDS.values())
 
 
 @contract
-def test_it_gives_the_outputs_that_are_wanted(spec: dict[str, Any], shape: tuple[int, ...]):
-    network = make(spec, shape)
+def test_it_gives_the_outputs_that_are_wanted(spec: dict[str, Any], inputs: Inputs):
+    network = make(spec, inputs)
     for rows in (2, ROWS):
-        made = network(samples(shape, rows))
-        assert made.shape == (rows, OUTPUTS)
+        made = network(samples(inputs, rows))
+        assert made.shape == (rows, *expected(spec, inputs))
         assert made.dtype == torch.float32
         assert made.isfinite().all()
-    assert network.eval()(samples(shape, 1)).shape == (1, OUTPUTS)
+    assert network.eval()(samples(inputs, 1)).shape == (1, *expected(spec, inputs))
 
 
 @contract
-def test_a_gradient_reaches_each_parameter(spec: dict[str, Any], shape: tuple[int, ...]):
-    network = make(spec, shape)
+def test_a_gradient_reaches_each_parameter(spec: dict[str, Any], inputs: Inputs):
+    network = make(spec, inputs)
     torch.manual_seed(0)
-    (network(samples(shape)) - 1).square().sum().backward()
+    (network(samples(inputs)) - 1).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
 
 
 @contract
-def test_a_seed_decides_every_weight(spec: dict[str, Any], shape: tuple[int, ...]):
-    first = make(spec, shape, seed=7).state_dict()
+def test_a_seed_decides_every_weight(spec: dict[str, Any], inputs: Inputs):
+    first = make(spec, inputs, seed=7).state_dict()
     torch.rand(3)
-    again, other = make(spec, shape, seed=7).state_dict(), make(spec, shape, seed=8).state_dict()
+    again, other = make(spec, inputs, seed=7).state_dict(), make(spec, inputs, seed=8).state_dict()
     for name, value in first.items():
         assert torch.equal(value, again[name]), name
         if value.dim() >= 2:
@@ -175,44 +220,65 @@ def test_a_seed_decides_every_weight(spec: dict[str, Any], shape: tuple[int, ...
 
 
 @contract
-def test_the_state_is_all_there_is_to_it(spec: dict[str, Any], shape: tuple[int, ...]):
-    network, other = make(spec, shape, seed=0), make(spec, shape, seed=1)
+def test_the_state_is_all_there_is_to_it(spec: dict[str, Any], inputs: Inputs):
+    network, other = make(spec, inputs, seed=0), make(spec, inputs, seed=1)
     torch.manual_seed(0)
-    network(samples(shape) * 3 + 1)  # moves the statistics of a normalization
-    assert not torch.equal(network.eval()(samples(shape)), other.eval()(samples(shape)))
+    network(others(samples(inputs), inputs))  # moves the statistics of a normalization
+    assert not torch.equal(network.eval()(samples(inputs)), other.eval()(samples(inputs)))
     other.load_state_dict(network.state_dict())
-    assert torch.equal(network.eval()(samples(shape)), other.eval()(samples(shape)))
+    assert torch.equal(network.eval()(samples(inputs)), other.eval()(samples(inputs)))
 
 
 @contract
 def test_a_sample_s_output_does_not_depend_on_its_batch(
-    spec: dict[str, Any], shape: tuple[int, ...]
+    spec: dict[str, Any], inputs: Inputs
 ):
-    network = make(spec, shape).eval()
-    rows = samples(shape)
+    network = make(spec, inputs).eval()
+    rows = samples(inputs)
     made = network(rows)
     alone = torch.cat([network(row.unsqueeze(0)) for row in rows])
     torch.testing.assert_close(made, alone, rtol=1e-5, atol=1e-6)
-    wild = rows.clone()
-    wild[1:] = wild[1:] * 1e6 + 1e3
-    assert torch.equal(network(wild)[0], made[0])
+    torch.testing.assert_close(network(others(rows, inputs))[0], made[0], rtol=0, atol=0)
 
 
 @contract
-def test_in_evaluation_nothing_is_left_to_chance(spec: dict[str, Any], shape: tuple[int, ...]):
-    network = make(spec, shape).eval()
+def test_in_evaluation_nothing_is_left_to_chance(spec: dict[str, Any], inputs: Inputs):
+    network = make(spec, inputs).eval()
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    assert torch.equal(network(samples(shape)), network(samples(shape)))
+    assert torch.equal(network(samples(inputs)), network(samples(inputs)))
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
 @contract
-def test_its_size_is_that_of_the_real_module(spec: dict[str, Any], shape: tuple[int, ...]):
-    size, network = networks.size(spec, Inputs(shape), OUTPUTS), make(spec, shape).eval()
+def test_its_size_is_that_of_the_real_module(spec: dict[str, Any], inputs: Inputs):
+    size, network = networks.size(spec, inputs, OUTPUTS), make(spec, inputs).eval()
     assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
+    rows = samples(inputs, 1)
+    if any(isinstance(module, nn.RNNBase) for module in network.modules()):
+        network, rows = network.to("meta"), rows.to("meta")  # the CPU's kernel is not counted
     with FlopCounterMode(display=False) as counter:
-        network(samples(shape, 1))
+        network(rows)
     assert size.flops == counter.get_total_flops()
+
+
+@contract
+def test_its_list_of_layers_is_the_same_network(spec: dict[str, Any], inputs: Inputs):
+    """What `nnarch check --expand` prints trains as the family does, bit for bit."""
+    written = networks.expanded(spec, inputs, OUTPUTS)
+    if written is None:
+        assert "items" not in dir(models.build(spec, inputs.shape, OUTPUTS))
+        return
+    again, faults = fill_component("model", json.loads(json.dumps(written)), ())
+    assert not faults
+    network, other = make(spec, inputs, seed=3), make(again, inputs, seed=3)
+    ours, theirs = network.state_dict(), other.state_dict()
+    assert [value.shape for value in ours.values()] == [value.shape for value in theirs.values()]
+    for one, two in zip(ours.values(), theirs.values(), strict=True):
+        assert torch.equal(one, two)
+    torch.manual_seed(4)
+    made = network(samples(inputs))
+    torch.manual_seed(4)
+    assert torch.equal(other(samples(inputs)), made)
 
 
 class NothingReal(TorchDispatchMode):
@@ -227,11 +293,11 @@ class NothingReal(TorchDispatchMode):
 
 @contract
 def test_measuring_its_size_allocates_nothing_and_draws_no_random_number(
-    spec: dict[str, Any], shape: tuple[int, ...]
+    spec: dict[str, Any], inputs: Inputs
 ):
     before = torch.get_rng_state()
     with NothingReal():
-        networks.size(spec, Inputs(shape), OUTPUTS)
+        networks.size(spec, inputs, OUTPUTS)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -8,16 +8,22 @@ of a task, its usual metrics) is filled in here too. Faults have their place in 
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from nnarch.config import Config
 from nnarch.data.batch import Batch
-from nnarch.data.dataset import Dataset
+from nnarch.data.dataset import NOUNS, Dataset
+from nnarch.data.parting import Samples
+from nnarch.data.passages import Passages
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
 from nnarch.data.streamed import Streamed
 from nnarch.data.task import Task
+from nnarch.data.tokens import Tokens
 from nnarch.errors import DataError
+from nnarch.evaluation import outputs
 from nnarch.metrics import DEFAULTS
+from nnarch.models import network as networks
 from nnarch.registry import augmentations, losses, metrics, models, suggestion
 from nnarch.validate import fill_component
 
@@ -80,6 +86,11 @@ def check_sampling(config: Config, dataset: Dataset) -> None:
         return
     if not dataset.task.classes:
         raise config.fault(("sampling",), f"got 'balanced' for {dataset.task}; expected classes")
+    if isinstance(dataset.parts["train"], Passages):
+        raise config.fault(
+            ("sampling",), "got 'balanced' for passages of text, which hold tokens of many "
+            "classes; expected 'shuffled', and loss.class_weights: balanced"
+        )  # fmt: skip
     if isinstance(dataset.parts["train"], Streamed):
         raise config.fault(
             ("sampling",), "got 'balanced' for a table that is larger than memory; expected "
@@ -98,6 +109,33 @@ def check_channels(config: Config, dataset: Dataset) -> None:
             ("model",),
             f"{name} predicts the channels that it sees, {', '.join(made.names)}; expected the "
             "same as data.target, in one order",
+        )
+
+
+def check_tokens(config: Config, data: Samples) -> None:
+    """A network that answers to every token of a text wants running text."""
+    if networks.autoregressive(config.model) and not isinstance(data, Tokens):
+        raise config.fault(
+            ("model",),
+            f"{config.model['name']} predicts every token of a text; this data holds "
+            f"{NOUNS[type(data)]}; expected data.source: text without data.target",
+        )
+
+
+def check_causal(config: Config, network: nn.Module, tokens: Tensor) -> None:
+    """A network that sees the token that it is to predict would learn to repeat it.
+
+    Args:
+        tokens: (B, T) of which the last is exchanged: answers before it must stay.
+    """
+    other = tokens.clone()
+    other[:, -1] = (other[:, -1] == 0).long()
+    before, after = (outputs(network, those)[:, :-1] for those in (tokens, other))
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-4):
+        raise config.fault(
+            ("model",),
+            f"{config.model['name']} predicts every token of a text, and its answers change with "
+            "tokens that come later; expected answers from the tokens so far alone",
         )
 
 

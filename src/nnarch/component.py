@@ -89,6 +89,22 @@ class Component:
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
             raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
 
+    def options_from(self, given: Any) -> dict[str, Any]:
+        """The options that a list of layers means: by name, in order, or the first alone.
+
+        Those that are filled in are not counted: of `{attention: 4}`, 4 are the heads.
+
+        Raises: ConfigError where there are fewer.
+        """
+        if given is None or isinstance(given, Mapping):
+            return dict(given or {})
+        values = given if isinstance(given, list) else [given]
+        names = [each.name for each in self._option_parameters() if each.name not in self.inferred]
+        if len(values) > len(names):
+            takes = f"at most {', '.join(names)}" if names else "no arguments"
+            raise ConfigError(f"{self.name}: got {len(values)} arguments; expected {takes}")
+        return dict(zip(names, values, strict=False))
+
     @cached_property
     def _own_options(self) -> frozenset[str]:
         return frozenset(parameter.name for parameter in self._option_parameters())

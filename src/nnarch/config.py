@@ -21,9 +21,9 @@ from pydantic.fields import FieldInfo
 
 from nnarch import space, yamlfile
 from nnarch.errors import ConfigError, UsageError
-from nnarch.options import NOTHING, WHOLE, Count, IsPath, Named
+from nnarch.options import NOTHING, WHOLE, Count, FilePath, IsPath, Named
 from nnarch.registry import REGISTRIES
-from nnarch.sections import Average, Clip, EarlyStopping, Section
+from nnarch.sections import Average, Clip, EarlyStopping, Pattern, Section
 from nnarch.tree import Tree, plain
 from nnarch.validate import Fault, Path, dotted, fill, shortened, undotted
 
@@ -47,7 +47,10 @@ Device = Annotated[
 ]
 Monitor = Annotated[
     str,
-    Field(pattern=r"^val_\w+$", json_schema_extra={"expected": "val_loss, or val_ and a metric"}),
+    Field(
+        pattern=r"^(val_\w+|train_loss|last)$",
+        json_schema_extra={"expected": "val_loss, val_ and a metric, train_loss, or last"},
+    ),
 ]
 Spec = dict[str, Any]  # {name: ..., options}, filled
 
@@ -83,6 +86,15 @@ class Config(Section):
     loss: Annotated[Spec | None, Named("loss")] = Field(
         default=None, description="What training minimises; the task's usual one unless given."
     )
+    init_from: FilePath | None = Field(
+        default=None,
+        description="The directory of another run, whose best weights the network begins with.",
+    )
+    freeze: list[Pattern] = Field(
+        default=[],
+        description="Parameters that stay as they are: biases, norms, embeddings, or patterns "
+        "over their names.",
+    )
     optimizer: Annotated[Spec, Named("optimizer")] = Field(
         default={"name": "adamw"}, description="How the weights follow the gradient."
     )
@@ -90,7 +102,12 @@ class Config(Section):
         default={"name": "constant"}, description="How the learning rate moves over the epochs."
     )
     epochs: Count = Field(default=100, description="How often the training rows are gone through.")
-    batch_size: Count | Literal["all"] = Field(default=32, description="Rows a step.")
+    batch_size: Count | Literal["all"] = Field(
+        default=32, description="Rows that the network sees at once, which make a step."
+    )
+    accumulate: Count = Field(
+        default=1, description="Batches whose gradients make one step, as one large batch would."
+    )
     last_batch: Literal["keep", "drop"] = Field(
         default="keep", description="What becomes of an epoch's last batch if it is smaller."
     )
@@ -105,6 +122,9 @@ class Config(Section):
     precision: Literal["float32", "bf16", "float64"] = Field(
         default="float32", description="Numbers to compute in; bf16 keeps the weights in float32."
     )
+    compile: bool = Field(
+        default=False, description="Let torch.compile make the network faster, after a while."
+    )
     clip: Clip | None = Field(default=None, description="Bounds on the gradient.")
     average: Average | None = Field(
         default=None, description="Moving average of the weights (EMA)."
@@ -116,7 +136,8 @@ class Config(Section):
     )
     monitor: Monitor = Field(
         default="val_loss",
-        description="What chooses the best epoch: val_loss, or val_ and a metric.",
+        description="What chooses the best epoch: val_loss, val_ and a metric, or train_loss; "
+        "with last it is always the last.",
     )
     early_stopping: EarlyStopping | None = Field(
         default=None, description="When to end before the last epoch."
@@ -187,7 +208,9 @@ def load(
     faults += [fault for fault in found if not any(fault.path[: len(p)] == p for p in known)]
     if faults:
         raise ConfigError(f"{tree.place(path)}: {dotted(path)}: {text}" for path, text in faults)
-    filled["data"] = _with_whole_paths(filled["data"], files)
+    homes = [File.cwd(), *(File(file).parent for file in _listed(files) if file != "-")]
+    filled["data"] = _with_whole_paths(filled["data"], homes)
+    filled["init_from"] = _whole(filled["init_from"], homes)
     config = Config.model_validate_json(json.dumps(filled))
     config._text, config._tree = text, tree
     return config
@@ -224,13 +247,12 @@ def _named_after(files: Any) -> str:
     return name[:80] or "run"
 
 
-def _with_whole_paths(data: dict[str, Any], files: Any) -> dict[str, Any]:
+def _with_whole_paths(data: dict[str, Any], homes: Sequence[File]) -> dict[str, Any]:
     """Paths of data as absolute ones, so that a run finds its data from anywhere.
 
     A path is meant from the working directory, or from where the config stands.
     """
     fields = REGISTRIES["data"].get(data["source"]).schema.model_fields
-    homes = [File.cwd(), *(File(file).parent for file in _listed(files) if file != "-")]
     return data | {
         name: _whole(data[name], homes) for name, field in fields.items() if _is_path(field)
     }

@@ -73,7 +73,8 @@ def _samples(samples: Report) -> str:
     shape = " x ".join(map(str, samples["shape"]))
     if samples["kind"] == "table":
         columns, numbers = samples["features"], samples["shape"][0]
-        return f"{_many(columns, 'column')} -> {_many(numbers, 'number')} a row"
+        what = "token" if samples.get("vocabulary") else "number"
+        return f"{_many(columns, 'column')} -> {_many(numbers, what)} a row"
     if samples["kind"] == "array":
         return f"{shape} numbers ({samples['type']})"
     if samples["kind"] == "series":

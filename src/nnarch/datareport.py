@@ -19,8 +19,8 @@ from nnarch.data import dataset as datasets
 from nnarch.data.array import Array
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
+from nnarch.data.preprocessing.preprocess import Columns
 from nnarch.data.preprocessing.statistics import Statistics, gather, sample_rows
-from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources.series import Series
 from nnarch.data.split import PARTS, Parts
 from nnarch.data.spool import blocks
@@ -133,7 +133,9 @@ def _samples(found: _Found) -> dict[str, Any]:
     data, inputs = found.data, found.dataset.inputs
     said: dict[str, Any] = {"shape": list(inputs.shape)}
     if isinstance(data, Table):
-        return {"kind": "table", **said, "features": len(found.dataset.input_names)}
+        said["features"] = len(found.dataset.input_names)
+        tokens = {"vocabulary": inputs.vocabulary} if inputs.vocabulary else {}
+        return {"kind": "table", **said, **tokens}
     if isinstance(data, Array):
         kind = str(data.inputs.dtype).removeprefix("torch.")
         return {"kind": "array", **said, "type": kind}
@@ -148,7 +150,7 @@ def _samples(found: _Found) -> dict[str, Any]:
 def _columns(found: _Found) -> list[dict[str, Any]]:
     data, made = found.data, found.dataset.preprocess.inputs
     assert isinstance(data, Table)
-    assert isinstance(made, TableInputs)
+    assert isinstance(made, Columns)
     described = columnreport.describe(found.statistics, made, found.spec)
     away = columnreport.strange(found.statistics, made, data, found.chosen)
     return [one | away.get(one["name"], {}) for one in described]
@@ -208,7 +210,7 @@ def _inequality(found: _Found) -> list[str]:
 def _leaks(found: _Found) -> list[str]:
     assert isinstance(found.data, Table)
     made, task = found.dataset.preprocess.inputs, found.dataset.task
-    assert isinstance(made, TableInputs)
+    assert isinstance(made, Columns)
     leaking = leaks.of_table(found.data, made, task, found.chosen)
     told = [str(leak) for leak in leaking[:MOST_LEAKS]]
     more = len(leaking) - len(told)

@@ -7,6 +7,16 @@ is treated as one. Our own invariants are asserted, never raised as these.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
+
+Path = tuple[str | int, ...]  # of a value in a config
+
+
+class Fault(NamedTuple):
+    """What is wrong with the value at `path`."""
+
+    path: Path
+    message: str
 
 
 def cause(error: BaseException) -> str:

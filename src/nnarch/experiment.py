@@ -19,7 +19,7 @@ from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
 from nnarch.data.task import REGRESSION, Task
 from nnarch.errors import ConfigError, cause
-from nnarch.evaluation import Evaluation, evaluate, outputs
+from nnarch.evaluation import Evaluation, evaluate, outputs, rows_at_once
 from nnarch.losses import Loss
 from nnarch.models import network as networks
 from nnarch.models.network import Size
@@ -58,7 +58,7 @@ class Experiment:
     @property
     def sentences(self) -> list[str]:
         """What a user should know before training: what was inferred, and what it will be."""
-        rows = {name: len(part) for name, part in self.rows.items()}
+        rows = {name: len(those) for name, those in self.dataset.chosen.items()}
         parts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
         optimizer, rate = self.config.optimizer, self.training.base_lrs[0]
         cpu = f", {self.threads} thread{'s' * (self.threads > 1)}"
@@ -78,7 +78,8 @@ class Experiment:
         columns, shape = len(self.dataset.input_names), self.dataset.inputs.shape
         if len(shape) > 1 or not columns:
             return f"inputs of {' x '.join(map(str, shape))}"
-        width = f", which make {math.prod(shape)} numbers" if shape != (columns,) else ""
+        what = "tokens" if self.dataset.inputs.vocabulary else "numbers"
+        width = f", which make {math.prod(shape)} {what}" if shape != (columns,) else ""
         return f"{columns} inputs{width}"
 
     @property
@@ -162,8 +163,10 @@ def data_of(config: Config) -> tuple[Config, Samples, Dataset]:
         config = config.model_copy(update={"data": config.data | {"target_scaling": "none"}})
     with config.locating("data"):
         data = sources.build(config.data)
-        tasks = facts.get("tasks")
-        dataset = datasets.make(data, config.data, tasks, DTYPES[config.precision])
+    compatibility.check_tokens(config, data)
+    with config.locating("data"):
+        tasks, every = facts.get("tasks"), networks.autoregressive(config.model)
+        dataset = datasets.make(data, config.data, tasks, DTYPES[config.precision], every)
     if counts and config.loss:
         compatibility.check_sign(config.loss["name"], dataset)
     return config, data, dataset
@@ -190,13 +193,16 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
 
 def _check_outputs(ready: Experiment) -> None:
     """A look at a few rows, so that what the network or a metric refuses is refused now."""
-    few, expected = next(ready.rows["val"].first(FEW).in_order(FEW)).inputs, ready.loss.outputs
+    few = next(ready.rows["val"].first(FEW).in_order(FEW)).inputs
+    few = few[: rows_at_once(few)]
+    every = networks.autoregressive(ready.config.model)
+    expected = (*few.shape[: 2 if every else 1], ready.loss.outputs)
     with ready.config.locating("model"):
         made = _shape(ready.training.network, few)
-        if made != (len(few), expected):
-            raise ConfigError(
-                f"gives {made} for {len(few)} rows; expected ({len(few)}, {expected})"
-            )
+        if made != expected:
+            raise ConfigError(f"gives {made} for {len(few)} rows; expected {expected}")
+    if every:
+        compatibility.check_causal(ready.config, ready.training.network, few)
     with ready.config.locating("metrics"):
         ready.evaluate("val", first=FEW)
 

@@ -6,7 +6,7 @@ whoever writes a component have to know of it before a builder is called.
 
 from dataclasses import dataclass
 
-from nnarch.sections import DataOptions, ScheduleOptions, Section
+from nnarch.sections import DataOptions, OptimizerOptions, ScheduleOptions, Section
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Kind:
     common: type[Section] = Section  # keys that every component of the kind takes
     facts: tuple[str, ...] = ()  # what has to be said when one is registered
     marks: tuple[str, ...] = ()  # attributes of which what is built has one
+    implied: tuple[tuple[str, str], ...] = ()  # options that name a component by being there
 
     @property
     def noun(self) -> str:
@@ -44,6 +45,7 @@ KINDS = (
         "given `inputs`, the shape of one sample as a tuple, and `outputs`, how many numbers to "
         "predict for it; returns an nn.Module that maps (batch, *inputs) to (batch, outputs)",
         marks=("forward", "items"),
+        implied=(("layers", "layers"),),
     ),
     Kind(
         "layer",
@@ -79,9 +81,11 @@ KINDS = (
         "optimizer",
         "nnarch.optim",
         ("parameters",),
-        "given the network's parameters; returns a torch.optim.Optimizer, or what is used as one "
+        "given the network's parameters, or groups of them where a config says some, as torch "
+        "takes either; returns a torch.optim.Optimizer, or what is used as one "
         "(nnarch.optim.stepper.Stepper)",
         marks=("step",),
+        common=OptimizerOptions,
     ),
     Kind(
         "schedule",

@@ -26,13 +26,23 @@ Model = Callable[[Tensor], Tensor]  # inputs (N, F) to predictions
 
 
 def width(inputs: Inputs) -> int:
-    """How many numbers a sample is where each code is told one-hot."""
+    """How many numbers a sample is where each code is told one-hot, and tokens are counted."""
+    if inputs.vocabulary:
+        return inputs.vocabulary
     codes = inputs.cardinalities
     return math.prod(inputs.shape) - len(codes) + sum(codes)
 
 
 def flattening(inputs: Inputs, places: Tensor) -> Callable[[Tensor], Tensor]:
-    """Samples (N, *shape) as (N, F) float64: codes one-hot, of all numbers those at `places`."""
+    """Samples (N, *shape) as (N, F) float64: codes one-hot, of all numbers those at `places`.
+
+    Of tokens it is how often each of the first F, the commonest, stands in a sample.
+    """
+
+    def counted(samples: Tensor) -> Tensor:
+        counts = torch.zeros(len(samples), len(places) + 1, dtype=torch.float64)
+        found = samples.flatten(1).clamp(max=len(places))
+        return counts.scatter_add_(1, found, torch.ones_like(found).double())[:, :-1]
 
     def flat(samples: Tensor) -> Tensor:
         rows = samples.flatten(1).double()
@@ -42,7 +52,7 @@ def flattening(inputs: Inputs, places: Tensor) -> Callable[[Tensor], Tensor]:
             rows = torch.cat([rows[:, : -len(inputs.cardinalities)], *told], 1)
         return rows if len(places) == rows.shape[1] else rows[:, places]
 
-    return flat
+    return counted if inputs.vocabulary else flat
 
 
 def fitted(task: Task, inputs: Tensor, target: Tensor) -> Model | None:

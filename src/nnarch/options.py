@@ -45,6 +45,16 @@ class IsPath:
     """Marks an option that names a file, looked for from the working directory on."""
 
 
+@dataclass(frozen=True)
+class IsLayers:
+    """Marks an option that is a list of layers, whose form `nnarch.layerlist` knows."""
+
+
+LayerList = Annotated[
+    list[Any],
+    Field(min_length=1, json_schema_extra={"expected": "a list of layers, as [{Linear: 64}, ReLU]"}),
+    IsLayers(),
+]
 NOTHING = "none"  # in place of a file that would be found by itself
 FilePath = Annotated[str, Field(min_length=1), IsPath()]
 Paths = Annotated[list[str], Field(min_length=1), IsPath()]

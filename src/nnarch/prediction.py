@@ -16,8 +16,8 @@ from nnarch.data import newdata
 from nnarch.data.array import Array
 from nnarch.data.formats import vocabulary
 from nnarch.data.preprocessing.conversion import as_kind
+from nnarch.data.preprocessing.preprocess import Columns
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
-from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources.series import Series
 from nnarch.data.table import Column, Table
 from nnarch.errors import DataError, UsageError
@@ -40,9 +40,9 @@ def frames(
     Raises: DataError where the file is not what the network takes.
     """
     made, task = predictor.preprocess.inputs, predictor.task
-    if keep and not isinstance(made, TableInputs):
+    if keep and not isinstance(made, Columns):
         raise UsageError("--keep: only a table has columns to keep")
-    if isinstance(made, TableInputs):
+    if isinstance(made, Columns):
         for table in newdata.chunks(str(path), spec, made, task):
             for rows in torch.arange(len(table)).split(CHUNK):
                 part = Table(table.inputs[rows], table.columns, None, ())

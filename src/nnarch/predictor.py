@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from nnarch.data.dataset import inputs_of
-from nnarch.data.preprocessing.preprocess import Preprocess
-from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.preprocessing.preprocess import Columns, Preprocess
+from nnarch.data.preprocessing.sequenceinputs import TokenInputs
 from nnarch.data.table import Column, Table, numeric
 from nnarch.data.task import Task
 from nnarch.errors import DataError
-from nnarch.evaluation import outputs
+from nnarch.evaluation import outputs, rows_at_once
 from nnarch.losses import Loss
 
 
@@ -48,10 +48,21 @@ class Predictor(nn.Module):
         weight = next(self.network.parameters())
         inputs = self.preprocess.inputs(raw.cpu())
         inputs = inputs.to(weight) if inputs.is_floating_point() else inputs.to(weight.device)
-        predicted = self.loss.predict(outputs(self.network, inputs)).cpu()
+        predicted = self.loss.predict(self._made(raw, inputs)).cpu()
         if self.task.kind != "regression":
             return predicted
         return self.preprocess.target.inverse(predicted)
+
+    def _made(self, raw: Tensor, inputs: Tensor) -> Tensor:
+        """What the network puts out; of every token of a text, that of the last."""
+        made = self.preprocess.inputs
+        if not (isinstance(made, TokenInputs) and made.every):
+            return outputs(self.network, inputs)
+        size, last = rows_at_once(inputs), made.last(raw.cpu()).to(inputs.device)
+        pieces = zip(inputs.split(size), last.split(size), strict=True)
+        return torch.cat(
+            [outputs(self.network, some)[torch.arange(len(some)), ends] for some, ends in pieces]
+        )
 
     def predict(self, table: Any) -> np.ndarray:
         """What the network says of each row of `table`.
@@ -79,7 +90,7 @@ class Predictor(nn.Module):
     def _raw(self, table: Any) -> Tensor:
         """Samples as `forward` takes them."""
         made = self.preprocess.inputs
-        if isinstance(made, TableInputs):
+        if isinstance(made, Columns):
             return made.raw(table if isinstance(table, Table) else self._table(table))
         expected = inputs_of(self.preprocess).shape
         samples = _array(table, "the array")

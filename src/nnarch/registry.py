@@ -112,6 +112,21 @@ augmentations = REGISTRIES["augmentation"]
 metrics = REGISTRIES["metric"]
 
 
+def layer(name: str) -> Component:
+    """The registered layer or activation of a list of layers.
+
+    Raises: ConfigError where neither is called so.
+    """
+    for registry in (layers, activations):
+        if name in (known := registry.names()):
+            return registry.get(name)
+    known = [*layers.names(), *activations.names()]
+    raise ConfigError(
+        f"no layer is called {name!r}; torch's own are written as Linear, Conv2d, LayerNorm; "
+        f"of the others, {suggestion(name, known)}"
+    )
+
+
 def register(kind: str, *, name: str | None = None, **facts: Any) -> Callable[[Builder], Builder]:
     """Add a component of your own: `@nnarch.register("activation")` above a function or class.
 

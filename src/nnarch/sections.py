@@ -1,8 +1,8 @@
 """The parts of a config that are the same whatever components it names.
 
 A section is a strict pydantic model with a sentence for each key, so that the check, the JSON
-Schema and the messages have one source. `DataOptions` and `ScheduleOptions` are keys that every
-data source and every schedule takes beside its own options.
+Schema and the messages have one source. `DataOptions`, `OptimizerOptions` and `ScheduleOptions`
+are keys that every data source, optimizer and schedule takes beside its own options.
 """
 
 from typing import Annotated, Literal
@@ -22,6 +22,16 @@ STRICT = ConfigDict(
 Part = Annotated[float, Field(gt=0, lt=1)]
 ColumnName = Annotated[str, Field(min_length=1)]
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "ignore"]
+Pattern = Annotated[  # what `optim.groups` finds parameters by
+    str,
+    Field(
+        min_length=1,
+        json_schema_extra={
+            "expected": "biases, norms, embeddings, or a pattern over the names of parameters "
+            "such as 'body.0.*'"
+        },
+    ),
+]
 
 
 class Section(BaseModel):
@@ -102,12 +112,45 @@ class DataOptions(Section):
     categories: Literal["one_hot", "embedding"] = Field(
         default="one_hot", description="How the network is told categories; embeddings are learnt."
     )
+    text: Literal["bag_of_words", "tokens"] = Field(
+        default="bag_of_words",
+        description="How the network is told a text: how often each word occurs in it; or its "
+        "words in order, for networks that read sequences.",
+    )
+    text_length: Count = Field(
+        default=64, description="How many words of a text are read where they are tokens."
+    )
     target_scaling: Literal["standard", "none"] = Field(
         default="standard",
         description="A regression's target to mean 0 and deviation 1; results stay in its units.",
     )
     target_transform: Literal["none", "log1p"] = Field(
         default="none", description="Learn log(1 + target), for targets of many sizes."
+    )
+
+
+class Group(Section):
+    """Parameters that go by numbers of their own."""
+
+    match: Pattern | Annotated[list[Pattern], Field(min_length=1)] = Field(
+        description="Which: biases, norms, embeddings, or a pattern over the names of parameters."
+    )
+    lr: Positive | None = Field(
+        default=None, description="Their learning rate, which follows the schedule too."
+    )
+    weight_decay: NonNegative | None = Field(default=None, description="Their weight decay.")
+
+
+class OptimizerOptions(Section):
+    """What every optimizer takes beside its own options."""
+
+    groups: list[Group] = Field(
+        default=[],
+        description="Parameters with a learning rate or weight decay of their own; each belongs "
+        "to the first group that matches it.",
+        json_schema_extra={
+            "expected": "a list, each {match: biases, lr: 1e-4, weight_decay: 0} or some of these"
+        },
     )
 
 

@@ -8,8 +8,8 @@ be computed, so nothing else has to be kept to go on where it ended.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows, Sampling
 from nnarch.errors import Diverged
 from nnarch.evaluation import Evaluation, in_units
+from nnarch.freezing import set_to_train
+from nnarch.gradient import Pass, gradient
 from nnarch.losses import Loss
 from nnarch.optim.stepper import Stepper
 from nnarch.schedules import Schedule
@@ -39,8 +41,12 @@ class Record:
     improved: bool  # whether it is the best epoch so far
 
     def monitored(self, name: str) -> float:
-        """The value of `val_loss`, or of `val_` and a metric."""
-        return self.val_loss if name == "val_loss" else self.metrics[name.removeprefix("val_")]
+        """The value of `val_loss`, `train_loss`, or `val_` and a metric.
+
+        Of `last`, one that is smaller the later the epoch is.
+        """
+        losses = {"val_loss": self.val_loss, "train_loss": self.train_loss, "last": -self.epoch}
+        return losses[name] if name in losses else self.metrics[name.removeprefix("val_")]
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Settings:
     sampling: Sampling = "shuffled"
     drop_last: bool = False
     augment: Sequence[Callable[[Batch], Batch]] = ()
+    accumulate: int = 1  # batches a step
 
 
 @dataclass
@@ -118,7 +125,7 @@ def train(
         rows: training rows, where the network is.
         scale: what the target was divided by, (T,).
         evaluate: measures `training.model` on the validation rows.
-        interrupted: asked before every batch; once true, the epoch is left unfinished and
+        interrupted: asked before every step; once true, the epoch is left unfinished and
             nothing more is yielded.
 
     Raises: Diverged where a loss or a weight is not finite; the epoch and batch are named.
@@ -161,21 +168,34 @@ def _epoch(
     """One pass over the rows. The loss of each batch as a share of the epoch's, (batches, T)."""
     epoch = training.epoch + 1
     torch.manual_seed(derive(settings.seed, "epoch", epoch))
-    training.network.train()
+    set_to_train(training.network)
     sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
     batches = rows.epoch(sizes, settings.seed, epoch, settings.sampling)
-    losses = []
-    for number, batch in enumerate(batches, start=1):
+    steps = math.ceil(len(sizes) / settings.accumulate)
+    passes: list[Pass] = []
+    for step in range(steps):
         if interrupted():
             return None
-        for change in settings.augment:
-            batch = change(batch)
-        _set_rate(training, epoch - 1 + (number - 1) / len(sizes))
-        losses.append(_step(training, loss, rows.prepare(batch.inputs), batch, settings))
+        _set_rate(training, epoch - 1 + step / steps)
+        several = [_augmented(batch, settings) for batch in islice(batches, settings.accumulate)]
+        passes += _step(training, loss, rows, several, settings)
         if training.average:
             training.average.update_parameters(training.network)
-    weights = torch.tensor(sizes, dtype=torch.float64) * (len(sizes) / sum(sizes))
-    return torch.stack(losses).double().cpu() * weights.view(-1, *[1] * losses[0].dim())
+    return _shares(passes)
+
+
+def _augmented(batch: Batch, settings: Settings) -> Batch:
+    for change in settings.augment:
+        batch = change(batch)
+    return batch
+
+
+def _shares(passes: Sequence[Pass]) -> Tensor:
+    """The losses, each in the share that its answers have in those of all."""
+    losses = torch.stack([each.values for each in passes]).double().cpu()
+    answers = torch.tensor([each.answers for each in passes], dtype=torch.float64)
+    weights = answers * (len(passes) / answers.sum())
+    return losses * weights.view(-1, *[1] * (losses.dim() - 1))
 
 
 def _set_rate(training: Training, epoch: float) -> None:
@@ -185,42 +205,19 @@ def _set_rate(training: Training, epoch: float) -> None:
 
 
 def _step(
-    training: Training, loss: Loss, inputs: Tensor, batch: Batch, settings: Settings
-) -> Tensor:
-    """Forward, backward, update. The batch's loss for each target, before the update."""
+    training: Training, loss: Loss, rows: Rows, batches: Sequence[Batch], settings: Settings
+) -> list[Pass]:
+    """Gradient and update. What came of each batch before the update."""
     network, optimizer = training.network, training.optimizer
-    bf16 = settings.precision == "bf16"
-    seen: list[Tensor] = []
+    passes: list[list[Pass]] = []
 
     def closure() -> Any:
-        with torch.autocast(inputs.device.type, torch.bfloat16) if bf16 else nullcontext():
-            made = network(inputs)
-        values = _values(loss, made.float() if bf16 else made, batch).mean(0)
-        mean = values.mean() if values.numel() > 1 else values.view(())
         optimizer.zero_grad(set_to_none=True)
-        mean.backward()
-        _clip(network, settings.clip)
-        seen.append(values.detach())
-        return mean
+        passes.append(gradient(network, loss, rows, batches, settings.precision, settings.clip))
+        return passes[-1][0].mean
 
     optimizer.step(closure)
-    return seen[0]
-
-
-def _values(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
-    """A loss a row; of mixed rows, the mixture of the losses (Zhang et al., 2018)."""
-    values = loss.values(outputs, batch.target)
-    if batch.other is None or batch.share is None:
-        return values
-    share = batch.share.to(values).view(-1, *[1] * (values.dim() - 1))
-    return share * values + (1 - share) * loss.values(outputs, batch.other)
-
-
-def _clip(network: nn.Module, clip: Clip | None) -> None:
-    if clip and clip.norm is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), clip.norm)
-    if clip and clip.value is not None:
-        nn.utils.clip_grad_value_(network.parameters(), clip.value)
+    return passes[0]
 
 
 def _check_finite(training: Training, losses: Tensor) -> None:

@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nnarch.errors import ConfigError
-from nnarch.sections import DataOptions, ScheduleOptions
+from nnarch.sections import DataOptions, OptimizerOptions, ScheduleOptions
 from nnarch.space import is_open
 from nnarch.validate import Path, dotted, shortened
 
 _SHARED: dict[Path, Mapping[str, Any]] = {
     ("data",): DataOptions.model_fields,
+    ("optimizer",): OptimizerOptions.model_fields,
     ("schedule",): ScheduleOptions.model_fields,
 }
 

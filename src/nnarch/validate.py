@@ -13,24 +13,15 @@ import re
 import reprlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from nnarch.errors import ConfigError
-from nnarch.options import Named
-from nnarch.registry import REGISTRIES, suggestion
-
-Path = tuple[str | int, ...]
-
-
-class Fault(NamedTuple):
-    """What is wrong with the value at `path`."""
-
-    path: Path
-    message: str
-
+from nnarch import layerlist
+from nnarch.errors import ConfigError, Fault, Path
+from nnarch.options import IsLayers, Named
+from nnarch.registry import REGISTRIES, layer, suggestion
 
 Filled = tuple[dict[str, Any], list[Fault]]
 
@@ -70,6 +61,8 @@ def fill(schema: type[BaseModel], raw: Mapping[str, Any], at: Path = ()) -> Fill
         if (named := mark(field)) and not (value is None and may_be_null):
             values[name], found = _fill_named(named, value, default, (*at, name))
             faults += found
+        if IsLayers() in field.metadata and name in values:
+            faults += _faults_of_layers(values[name], (*at, name))
     broken = {fault.path[: len(at) + 1] for fault in faults}
     try:
         checked = schema.model_validate_json(json.dumps(values))
@@ -85,7 +78,8 @@ def fill_component(kind: str, spec: Any, at: Path, default: str | None = None) -
     options = {key: spec} if isinstance(spec, str) else spec
     if not isinstance(options, Mapping):
         return {}, [Fault(at, f"got {shortened(spec)}; expected {_any_of(kind)}")]
-    name = options.get(key, default)
+    implied = next((name for option, name in registry.kind.implied if option in options), default)
+    name = options.get(key, implied)
     if not isinstance(name, str):
         given = f"got {shortened(name)}" if key in options else "missing"
         return {}, [Fault((*at, key), f"{given}; expected {_any_of(kind)}")]
@@ -95,6 +89,27 @@ def fill_component(kind: str, spec: Any, at: Path, default: str | None = None) -
         return {}, [Fault(at if isinstance(spec, str) else (*at, key), str(error))]
     filled, faults = fill(component.schema, {k: v for k, v in options.items() if k != key}, at)
     return {key: name, **filled}, faults
+
+
+def _faults_of_layers(raw: Any, at: Path) -> list[Fault]:
+    """What is wrong with a list of layers, as far as it shows without torch."""
+    items, faults = layerlist.parse(raw, at)
+    if faults:
+        return faults
+    for item in layerlist.walk(items):
+        if item.is_layer and not layerlist.OF_TORCH.fullmatch(item.word):
+            faults += _faults_of_layer(item)
+    return faults
+
+
+def _faults_of_layer(item: layerlist.Item) -> list[Fault]:
+    try:
+        component = layer(item.word)
+        options = component.options_from(item.value)
+    except ConfigError as error:
+        return [Fault(item.path, str(error))]
+    given = {key: 1 if value in layerlist.SYMBOLS else value for key, value in options.items()}
+    return fill(component.schema, given, (*item.path, item.word))[1]
 
 
 def _any_of(kind: str) -> str:

@@ -1,8 +1,11 @@
-"""The rows of one training step, and what an augmentation may say of their targets.
+"""The rows of one training step, and what may be said of their targets.
 
 Most augmentations change inputs alone. One that mixes rows also says which other target a row has
 now, and what share its own keeps; the loss is then mixed in the same shares, which holds for
 classes and numbers alike.
+
+A row of running text may hold many answers, one for each of its tokens; `answered` lays them side
+by side, so that a loss and a metric see one answer a row and need not know of text.
 """
 
 from collections.abc import Callable
@@ -12,6 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     import torch
 
+NOTHING = -1  # the target where a token has none, as behind the end of a text
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -19,7 +24,8 @@ class Batch:
 
     Attributes:
         inputs: (B, *shape).
-        target: (B,) int64 class indices, or (B, T) numbers.
+        target: (B,) int64 class indices, or (B, T) numbers; or (B, T) int64, a class for each of
+            T tokens and `NOTHING` where there is none.
         other: like `target`, of the row that each row was mixed with; None where none was.
         share: (B,) floats from 0 to 1, the share of a row's own target; None with `other`.
     """
@@ -31,3 +37,16 @@ class Batch:
 
 
 Augmentation: TypeAlias = Callable[[Batch], Batch]
+
+
+def answered(
+    outputs: "torch.Tensor", target: "torch.Tensor"
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Outputs and targets one answer a row: (N, V) and (N,) of (B, T, V) and (B, T).
+
+    Positions whose target is `NOTHING` are left out. What is one answer a row already stays.
+    """
+    if outputs.dim() < 3:
+        return outputs, target
+    there = target != NOTHING
+    return outputs[there], target[there]

@@ -14,8 +14,8 @@ from torch import Tensor
 from nnarch.data.parting import WORDS, keys
 from nnarch.data.preprocessing import features
 from nnarch.data.preprocessing.features import Feature
+from nnarch.data.preprocessing.preprocess import Columns
 from nnarch.data.preprocessing.statistics import Statistics
-from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.split import PARTS, Parts
 from nnarch.data.spool import blocks
 from nnarch.data.table import Column, Table
@@ -27,7 +27,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def describe(
-    statistics: Statistics, made: TableInputs, spec: Mapping[str, Any]
+    statistics: Statistics, made: Columns, spec: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Each column: name, kind, share of empty cells, what it holds, and what becomes of it.
 
@@ -82,7 +82,8 @@ def _becomes(feature: Feature, spec: Mapping[str, Any]) -> str:
     if feature.kind == "datetime":
         return f"date -> {1 + 2 * len(feature.cycles) + feature.gaps} numbers"
     if feature.kind == "text":
-        return f"text -> {len(feature.words):,} words"
+        first = f"first {spec['text_length']:,} of " if spec["text"] == "tokens" else ""
+        return f"text -> {first}{len(feature.words):,} words"
     if feature.kind == "categorical":
         learnt = ", embedded" if spec["categories"] == "embedding" else ""
         other = " or another" if feature.rare else ""
@@ -103,7 +104,7 @@ def _why_not(one: Statistics, spec: Mapping[str, Any]) -> str:
 
 
 def strange(
-    statistics: Statistics, made: TableInputs, table: Table, chosen: Parts
+    statistics: Statistics, made: Columns, table: Table, chosen: Parts
 ) -> dict[str, dict[str, int]]:
     """How many val and test rows hold what training rows do not, of features that are as they look.
 

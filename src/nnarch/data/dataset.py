@@ -19,13 +19,15 @@ from nnarch.data.array import Array
 from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows
 from nnarch.data.inputs import Inputs
 from nnarch.data.parting import Samples, complete, divide, keys
+from nnarch.data.passages import Passages
 from nnarch.data.preprocessing import features
 from nnarch.data.preprocessing.arrayinputs import ArrayInputs
-from nnarch.data.preprocessing.preprocess import Preprocess
+from nnarch.data.preprocessing.preprocess import Columns, Preprocess
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
 from nnarch.data.preprocessing.statistics import gather, sample_rows
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.preprocessing.target import Target
+from nnarch.data.preprocessing.textinputs import TextInputs
 from nnarch.data.sources.series import Series
 from nnarch.data.split import Parts
 from nnarch.data.spool import Spool, blocks, take
@@ -34,7 +36,7 @@ from nnarch.data.table import Table
 from nnarch.data.task import Task, TaskKind
 from nnarch.data.tokens import PADDING, Tokens
 from nnarch.errors import ConfigError, DataError
-from nnarch.sections import Split
+from nnarch.sections import DataOptions, Split
 
 NOUNS = {Table: "rows", Array: "samples", Series: "windows", Tokens: "tokens"}
 
@@ -85,6 +87,7 @@ def make(
     spec: Mapping[str, Any],
     fitting: tuple[TaskKind, ...] | None,
     dtype: torch.dtype = torch.float32,
+    every: bool = False,
 ) -> Dataset:
     """Part and scale `data` as the config's `data` says.
 
@@ -92,27 +95,39 @@ def make(
         spec: the filled `data` of a config.
         fitting: kinds of task that the config's loss is for, or None where it names no loss.
         dtype: what the network computes in.
+        every: whether it answers to every token of a text at once.
 
     Raises: DataError or ConfigError where the data cannot be learnt so.
     """
     _check(data, spec)
+    _check_text(data, spec)
     data = whole(data, spec)
     task = _task(data, spec, fitting)
     chosen = divide(data, spec, task)
     task = _counted(data, task, chosen["train"])
-    preprocess, notes = _fitted(data, spec, task, chosen["train"])
+    preprocess, notes = _fitted(data, spec, task, chosen["train"], every)
     numbers = identity.numbers_of(data) if isinstance(data, Table | Array) else None
+    parts = rows(data, task, preprocess, chosen, dtype)
     return Dataset(
         task,
         preprocess,
-        rows(data, task, preprocess, chosen, dtype),
+        parts,
         chosen,
         identity.fingerprint(data, numbers),
         _lowest(data),
         identity.shared(data, task, preprocess.inputs.names, chosen, "test", numbers),
-        (*data.notes, *notes),
+        (*data.notes, *notes, *_cut(parts)),
         NOUNS[type(data)],
     )
+
+
+def _cut(parts: Mapping[str, Rows]) -> list[str]:
+    """What a step goes through, where that is not what samples are counted in."""
+    passages = [rows for rows in parts.values() if isinstance(rows, Passages)]
+    if not passages:
+        return []
+    longest = passages[0].each.context
+    return [f"read in {sum(map(len, passages)):,} passages of up to {longest} tokens each"]
 
 
 def whole(data: Samples, spec: Mapping[str, Any]) -> Samples:
@@ -139,8 +154,10 @@ def rows(
     if isinstance(data, Tokens):
         lengths = data.documents.diff()
         begins = data.documents[:-1].repeat_interleave(lengths)
-        return {part: Contexts(data.ids, those, begins, data.context, PADDING)
+        each = {part: Contexts(data.ids, those, begins, data.context, PADDING)
                 for part, those in chosen.items()}  # fmt: skip
+        assert isinstance(made, TokenInputs)
+        return {part: Passages.of(some) if made.every else some for part, some in each.items()}
     truth = tasks.encode(data, task)
     truth = target(truth) if task.kind == "regression" else truth
     truth = truth.to(dtype) if truth.is_floating_point() else truth
@@ -148,8 +165,10 @@ def rows(
         assert isinstance(made, ArrayInputs)
         return {part: Pixels(data.inputs[those], truth[those], made, dtype)
                 for part, those in chosen.items()}  # fmt: skip
-    assert isinstance(made, TableInputs)
-    if isinstance(data.inputs, Spool):
+    assert isinstance(made, Columns)
+    if isinstance(made, TextInputs):
+        dtype = torch.int64
+    elif isinstance(data.inputs, Spool):
         return {part: Streamed(data, those, truth[those], made, dtype=dtype)
                 for part, those in chosen.items()}  # fmt: skip
     return {part: Matrix(prepared(data, made, those, dtype), truth[those])
@@ -167,6 +186,22 @@ def _check(data: Samples, spec: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"data.scaling: got {spec['scaling']!r}; arrays are scaled by 'standard', 'minmax' or "
             "'none'"
+        )
+
+
+def _check_text(data: Samples, spec: Mapping[str, Any]) -> None:
+    if spec["text"] == "bag_of_words":
+        if spec["text_length"] != DataOptions().text_length:
+            raise ConfigError(
+                f"data.text_length: got {spec['text_length']} for a bag of words, which is of the "
+                "whole text; expected data.text: tokens"
+            )
+    elif not isinstance(data, Table):
+        raise ConfigError("data.text: got 'tokens'; this data has no column of texts")
+    elif isinstance(data.inputs, Spool):
+        raise ConfigError(
+            "data.text: got 'tokens' for a table that stays on disk; expected bag_of_words, or "
+            "data.stream: never where memory holds it"
         )
 
 
@@ -199,27 +234,36 @@ def _counted(data: Samples, task: Task, train: Tensor) -> Task:
 
 
 def _fitted(
-    data: Samples, spec: Mapping[str, Any], task: Task, train: Tensor
+    data: Samples, spec: Mapping[str, Any], task: Task, train: Tensor, every: bool
 ) -> tuple[Preprocess, list[str]]:
     """The preprocessing, fitted on training samples alone, and what is to be said of it."""
-    seed, notes = spec["split"]["seed"], []
+    notes: list[str] = []
     if isinstance(data, Tokens):
-        return Preprocess(TokenInputs(data.vocabulary, data.context), Target(1)), notes
+        return Preprocess(TokenInputs(data.vocabulary, data.context, every), Target(1)), notes
     if isinstance(data, Series):
         return _fitted_to_series(data, spec, train), notes
     if isinstance(data, Array):
         made: Any = ArrayInputs.fit(take(data.inputs, train), spec["scaling"])
     else:
-        sampled = sample_rows(len(train), seed)
-        statistics = gather(blocks(data.inputs, train), data.columns, sampled)
-        excluded = keys(Split(**spec["split"]))
-        found, notes = features.choose(data.columns, statistics, spec, excluded)
-        made = TableInputs.fit(found, statistics, spec)
+        made, notes = _fitted_to_table(data, spec, train)
     target = Target(len(data.target_names))
     if task.kind == "regression":
         assert isinstance(data.target, Tensor)
         target.fit(data.target[train], spec["target_scaling"], spec["target_transform"])
     return Preprocess(made, target), notes
+
+
+def _fitted_to_table(
+    data: Table, spec: Mapping[str, Any], train: Tensor
+) -> tuple[Columns, list[str]]:
+    sampled = sample_rows(len(train), spec["split"]["seed"])
+    statistics = gather(blocks(data.inputs, train), data.columns, sampled)
+    excluded = keys(Split(**spec["split"]))
+    found, notes = features.choose(data.columns, statistics, spec, excluded)
+    if spec["text"] == "tokens":
+        texts, said = TextInputs.fit(found, statistics, spec["text_length"])
+        return texts, [*notes, said]
+    return TableInputs.fit(found, statistics, spec), notes
 
 
 def _fitted_to_series(data: Series, spec: Mapping[str, Any], train: Tensor) -> Preprocess:

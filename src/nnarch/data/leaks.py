@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nnarch.data.preprocessing.features import expressed
-from nnarch.data.preprocessing.tableinputs import TableInputs
+from nnarch.data.preprocessing.preprocess import Columns
 from nnarch.data.split import Parts
 from nnarch.data.spool import Spool, take
 from nnarch.data.table import Table
@@ -43,7 +43,7 @@ class Leak:
         )
 
 
-def of_table(table: Table, made: TableInputs, task: Task, chosen: Parts) -> list[Leak]:
+def of_table(table: Table, made: Columns, task: Task, chosen: Parts) -> list[Leak]:
     """The features of a table that alone tell the target, by as many rows as it takes to see.
 
     Args:

@@ -13,9 +13,8 @@ from typing import Any
 from nnarch.data import reading
 from nnarch.data.array import Array
 from nnarch.data.parting import Samples
-from nnarch.data.preprocessing.preprocess import Preprocess
+from nnarch.data.preprocessing.preprocess import Columns, Preprocess
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs
-from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.sources import idx, images, npz
 from nnarch.data.sources.series import windows
 from nnarch.data.table import Table
@@ -55,7 +54,7 @@ def read(
         return windows(
             table, channels, spec["time"], list(made.names), spec["lookback"], horizon, 1
         )
-    if isinstance(made, TableInputs):
+    if isinstance(made, Columns):
         if path.lower().endswith(ARRAYS):
             found = npz.read(
                 path, **_named(spec), features=len(made.names), needs_target=needs_target
@@ -67,7 +66,7 @@ def read(
     return _array(path, spec, needs_target)
 
 
-def chunks(path: str, spec: Mapping[str, Any], made: TableInputs, task: Task) -> Iterator[Table]:
+def chunks(path: str, spec: Mapping[str, Any], made: Columns, task: Task) -> Iterator[Table]:
     """The rows of a file to predict from, a chunk at a time."""
     if path.lower().endswith(ARRAYS):
         yield npz.read(path, **_named(spec), features=len(made.names))  # pyright: ignore
@@ -98,7 +97,7 @@ def pictures(path: str, spec: Mapping[str, Any]) -> tuple[Array, list[str]]:
 
 
 def _columns(
-    spec: Mapping[str, Any], made: TableInputs, task: Task, needs_target: bool
+    spec: Mapping[str, Any], made: Columns, task: Task, needs_target: bool
 ) -> dict[str, Any]:
     words = [one.name for one in made.features if one.kind in ("categorical", "text")]
     labels = bool(task.classes) and not all(map(_is_number, task.classes))

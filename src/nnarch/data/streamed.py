@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Sampling, generator
+from nnarch.data.preprocessing.preprocess import Columns
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.spool import CELLS, take
 from nnarch.data.table import Table
@@ -96,7 +97,7 @@ class Streamed:
         return Batch(inputs.to(self.device), self.target[rows].to(self.device))
 
 
-def prepared(table: Table, made: TableInputs, chosen: Tensor, dtype: torch.dtype) -> Tensor:
+def prepared(table: Table, made: Columns, chosen: Tensor, dtype: torch.dtype) -> Tensor:
     """The network's inputs for the rows `chosen`, which ascend, made a block at a time."""
     inputs = torch.empty(len(chosen), *made.shape, dtype=dtype)
     size = max(1, CELLS // max(len(table.columns), *made.shape))

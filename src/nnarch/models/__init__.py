@@ -1,5 +1,5 @@
 """Models: families of networks by name, and the parts that they are made of."""
 
-from nnarch.models import activations, initializations, mlp, nlinear
+from nnarch.models import activations, blocks, families, initializations
 
-__all__ = ["activations", "initializations", "mlp", "nlinear"]
+__all__ = ["activations", "blocks", "families", "initializations"]

@@ -1,25 +1,32 @@
 """A network as a list of layers.
 
-Families of networks describe themselves in one form, a list that reads like the network:
-`[{"Linear": {"out_features": 20}}, "relu", {"Linear": {"out_features": "out"}}]`. CamelCase names
-are torch.nn classes, lower-case ones registered activations, `residual` adds a list's output to
-its input, and `out` is as wide as the task needs. One form is what lets every family be counted,
-compared and stacked alike; and it is plain data, made without torch.
+Families of networks describe themselves in the form in which a user writes one layer by layer
+(`nnarch.layerlist`): `[{"Linear": 20}, "relu", {"Linear": "out"}]`. One form is what lets every
+family be counted, drawn, compared and stacked alike; and it is plain data, made without torch.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nnarch.errors import Path
+
 Layer = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A description of a network, and the rule (a filled component) by which its weights begin."""
+    """A description of a network.
+
+    Attributes:
+        items: its layers and structures.
+        initialization: the rule (a filled component) by which its weights begin.
+        at: where the list stands in a config; a family's stands nowhere.
+    """
 
     items: Sequence[Layer]
     initialization: Mapping[str, Any]
+    at: Path = ("model",)
 
 
 def component(spec: Mapping[str, Any]) -> Layer:

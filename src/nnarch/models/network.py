@@ -1,28 +1,28 @@
-"""From a list of layers to a network.
+"""From a model's description to a network.
 
-The list is first followed by shapes alone, with nothing allocated: what they say (`in_features`)
-is written out, and a network's size is known before its memory is. Then the modules are made in
-order, from torch's random numbers as they come, just as a hand-written `nn.Sequential` would make
-them.
+The description is first followed by shapes alone, with nothing allocated, so that a network's
+size is known before its memory is. Then the modules are made in order, from torch's random
+numbers as they come, just as a hand-written `nn.Sequential` would make them.
 """
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError, cause
-from nnarch.models.embedding import embedded, embedding
-from nnarch.models.layers import Layer, Layers
-from nnarch.registry import activations, initializations, models
-
-INFERRED = {"Linear": "in_features", "BatchNorm1d": "num_features", "LayerNorm": "normalized_shape"}
-KEEP_SHAPE = {"BatchNorm1d", "LayerNorm", "Dropout"}
+from nnarch.models import plan as plans
+from nnarch.models import torchlayers
+from nnarch.models.embedding import TOKEN_WIDTH, embedded, embedding
+from nnarch.models.layers import Layers
+from nnarch.models.plan import Plan, Step
+from nnarch.models.structures import Branches, Chain, Link, Residual
+from nnarch.registry import initializations, models
+from nnarch.registry import layer as registered
 
 
 @dataclass(frozen=True)
@@ -33,42 +33,19 @@ class Size:
     flops: int
 
 
-def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn.Module:
-    """The network that a filled `model` describes, its weights begun from `seed`.
+@dataclass(frozen=True)
+class Described:
+    """A model as its family describes it for some data: as a plan, or as a module of its own.
 
-    Args:
-        inputs: what one sample is; codes in it are embedded first.
-        outputs: how many numbers to predict for it.
+    Attributes:
+        layers: the family's list of layers, where it gives one; codes are embedded first.
+        plan: that list, followed.
+        module: the network of a family that builds it by itself.
     """
-    torch.manual_seed(seed)
-    shape = inputs.shape if takes_codes(spec) else embedded(inputs)
-    described = models.build(spec, shape, outputs)
-    if isinstance(described, Layers):
-        network: nn.Module = build(explicit(described.items, shape, outputs))
-        initialize(network, described.initialization)
-    else:
-        network = described
-    before = None if takes_codes(spec) else embedding(inputs)
-    return network if before is None else nn.Sequential(OrderedDict(embed=before, body=network))
 
-
-def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
-    """What `make` would make, counted on the meta device: nothing is allocated."""
-    shape = inputs.shape if takes_codes(spec) else embedded(inputs)
-    with torch.device("meta"):
-        described = models.build(spec, shape, outputs)
-        if isinstance(described, Layers):
-            network: nn.Module = build(explicit(described.items, shape, outputs))
-            flops = sum(
-                2 * layer.in_features * layer.out_features
-                for layer in network.modules()
-                if isinstance(layer, nn.Linear)
-            )
-        else:
-            network, flops = described, _counted(described, shape, inputs.vocabulary > 0)
-        before = None if takes_codes(spec) else embedding(inputs)
-        modules = [network, *filter(None, [before])]
-    return Size(sum(p.numel() for module in modules for p in module.parameters()), flops)
+    layers: Layers | None = None
+    plan: Plan | None = None
+    module: nn.Module | None = None
 
 
 def takes_codes(spec: Mapping[str, Any]) -> bool:
@@ -81,84 +58,148 @@ def autoregressive(spec: Mapping[str, Any]) -> bool:
     return bool(models.get(spec["name"]).facts.get("autoregressive") or spec.get("autoregressive"))
 
 
-def _counted(network: nn.Module, shape: tuple[int, ...], codes: bool) -> int:
+def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn.Module:
+    """The network that a filled `model` describes, its weights begun from `seed`.
+
+    Args:
+        inputs: what one sample is; codes in it are embedded first, by the model or before it.
+        outputs: how many numbers to predict for it.
+
+    Raises: ConfigError where the model is not for such samples.
+    """
+    torch.manual_seed(seed)
+    return assembled(describe(spec, inputs, outputs))
+
+
+def describe(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Described:
+    """What a filled `model` means for samples that are `inputs`.
+
+    Raises: ConfigError where it is not for such samples.
+    """
+    codes = not takes_codes(spec) and bool(inputs.vocabulary or inputs.cardinalities)
+    made = models.build(spec, embedded(inputs) if codes else inputs.shape, outputs)
+    if not isinstance(made, Layers):
+        before = embedding(inputs) if codes else None
+        return Described(module=made if before is None else nn.Sequential(before, made))
+    if codes:
+        first = {"Embedding": TOKEN_WIDTH} if inputs.vocabulary else "column_embedding"
+        made = replace(made, items=[first, *made.items])
+    plan = plans.follow(made.items, made.at, plans.entering(inputs), inputs, outputs)
+    expected = (*inputs.shape, outputs) if autoregressive(spec) else (outputs,)
+    if plan.after.shape != expected:
+        raise ConfigError(
+            f"{'.'.join(map(str, made.at))}: gives {plan.after}; expected {expected}, as the last "
+            f"layer gives with {_cure(plan.after.shape, expected)}"
+        )
+    return Described(made, plan)
+
+
+def expanded(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> dict[str, Any] | None:
+    """The same network written layer by layer; None where a module of its own is the network."""
+    layers = describe(spec, inputs, outputs).layers
+    if layers is None:
+        return None
+    written = {"layers": list(layers.items), "initialization": dict(layers.initialization)}
+    return written | ({"autoregressive": True} if autoregressive(spec) else {})
+
+
+def _cure(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    ends = "{Linear: out}"
+    return f"Flatten and {ends} after it" if len(shape) > len(expected) else f"{ends} at the end"
+
+
+def assembled(described: Described) -> nn.Module:
+    """The modules of a description, in order, on torch's current device."""
+    if described.plan is None or described.layers is None:
+        assert described.module is not None
+        return described.module
+    network = build(described.plan)
+    initialize(network, described.layers.initialization)
+    return network
+
+
+def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
+    """What `make` would make, counted on the meta device: nothing is allocated."""
+    with torch.device("meta"):
+        described = describe(spec, inputs, outputs)
+        network = described.module if described.plan is None else build(described.plan)
+    assert network is not None
+    flops = described.plan and _told_flops(described.plan)
+    if flops is None:
+        flops = _counted(network, inputs)
+    return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
+
+
+WITHOUT_FLOPS = plans.KEEP_SHAPE | {"Embedding", "Flatten", "column_embedding"}
+
+
+def _told_flops(plan: Plan) -> int | None:
+    """Operations of a network whose only products are those of linear layers."""
+    total = 0
+    for step in plan.layers():
+        if step.word == "Linear":
+            rows = math.prod(step.before.shape[:-1])
+            total += 2 * rows * step.before.shape[-1] * step.after.shape[-1]
+        elif step.word not in WITHOUT_FLOPS and not _is_activation(step):
+            return None
+    return total
+
+
+def _is_activation(step: Step) -> bool:
+    return step.word[0].islower() and registered(step.word).kind.name == "activation"
+
+
+def _counted(network: nn.Module, inputs: Inputs) -> int:
     """Operations of any module, by torch's counter: it takes a second to import."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    dtype = torch.int64 if inputs.vocabulary else None
+    rows = torch.empty(1, *inputs.shape, device="meta", dtype=dtype)
     try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network.eval()(torch.empty(1, *shape, dtype=torch.int64 if codes else None))
+        with FlopCounterMode(display=False) as counter, torch.device("meta"), torch.no_grad():
+            network.eval()(rows)
+    except ConfigError:
+        raise
     except Exception as error:  # a module of the user's own
-        raise ConfigError(f"cannot take rows of shape {shape}: {cause(error)}") from error
+        raise ConfigError(f"cannot take rows of shape {inputs.shape}: {cause(error)}") from error
     return counter.get_total_flops()
 
 
-class Residual(nn.Sequential):
-    """x + f(x), for the layers f (He et al. 2016)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return input + super().forward(input)
-
-
-def explicit(items: Sequence[Layer], shape: tuple[int, ...], outputs: int) -> list[Layer]:
-    """`items` with every argument that a sample of `shape` and `outputs` decide written out.
-
-    >>> explicit([{"Linear": {"out_features": 20}}, "relu"], (10,), 1)
-    [{'Linear': {'in_features': 10, 'out_features': 20}}, 'relu']
-    """
-    return _follow(items, shape, outputs)[0]
+def build(plan: Plan) -> Chain:
+    """The modules of a plan, in order, with the weights that are tied as one."""
+    made: dict[str, nn.Module] = {}
+    ties: list[tuple[nn.Module, str]] = []
+    network = _chain(plan, made, ties)
+    for module, name in ties:
+        module.weight = made[name].weight
+    return network
 
 
-def _follow(
-    items: Sequence[Layer], shape: tuple[int, ...], outputs: int
-) -> tuple[list[Layer], tuple[int, ...]]:
-    written: list[Layer] = []
-    for item in items:
-        name, arguments = _parts(item)
-        if name == "residual":
-            inner, after = _follow(arguments, shape, outputs)
-            assert after == shape, f"a residual of {shape} and {after}"
-            written.append({name: inner})
-            continue
-        if name in INFERRED:
-            arguments = {INFERRED[name]: shape[-1], **arguments}
-            _check_width(name, arguments[INFERRED[name]], shape)
-        if arguments.get("out_features") == "out":
-            arguments["out_features"] = outputs
-        written.append({name: arguments} if arguments else name)
-        shape = _shape_after(written[-1], shape)
-    return written, shape
+def _chain(plan: Plan, made: dict[str, nn.Module], ties: list[tuple[nn.Module, str]]) -> Chain:
+    modules: dict[str, nn.Module] = {}
+    for name, step in plan.steps.items():
+        module = modules[name] = made[name] = _module(step, made, ties)
+        if step.tie:
+            ties.append((module, step.tie))
+    return Chain(modules, plan.kept)
 
 
-def _check_width(name: str, given: int | Sequence[int], shape: tuple[int, ...]) -> None:
-    widths = (given,) if isinstance(given, int) else tuple(given)
-    if widths != shape[-len(widths) :]:
-        raise ConfigError(
-            f"{name}: got {INFERRED[name]} {given} for samples of shape {shape}; expected "
-            f"{shape[-1]}, or none to have it filled in"
-        )
+def _module(step: Step, made: dict[str, nn.Module], ties: list[tuple[nn.Module, str]]) -> nn.Module:
+    if step.is_layer:
+        return torchlayers.find(step.word).make(step.arguments)
+    if step.link is not None:
+        return Link(step.link)
+    chains = [_chain(chain, made, ties) for chain in step.chains]
+    if step.word == "repeat":
+        return Chain({str(time): chain for time, chain in enumerate(chains)})
+    if step.word != "residual":
+        return Branches(chains, step.word, step.dim)
+    project = None if step.project is None else _module(step.project, made, ties)
+    return Residual(chains[0], project, _dropped(step.drop))
 
 
-def _shape_after(item: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """What becomes of the shape of a sample.
-
-    The meta device can tell it of any layer, but torch takes a second to import what computes
-    there; the layers that small networks are made of need not wait for it.
-    """
-    name, arguments = _parts(item)
-    if name == "Linear":
-        return (*shape[:-1], arguments["out_features"])
-    if name == "Flatten" and not arguments:
-        return (math.prod(shape),)
-    if name in KEEP_SHAPE or name[0].islower():
-        return shape
-    with torch.device("meta"):
-        return tuple(_module(item)(torch.empty(2, *shape)).shape[1:])
-
-
-def build(items: Sequence[Layer]) -> nn.Sequential:
-    """The modules of a list whose arguments are all explicit, in order."""
-    return nn.Sequential(*map(_module, items))
+def _dropped(share: float) -> nn.Module | None:
+    return registered("drop_path").build({"p": share}) if share else None
 
 
 def initialize(network: nn.Module, rule: Mapping[str, Any]) -> None:
@@ -170,19 +211,3 @@ def initialize(network: nn.Module, rule: Mapping[str, Any]) -> None:
             initializations.build(rule, parameter)
         elif name.rsplit(".", 1)[-1] == "bias":
             nn.init.zeros_(parameter)
-
-
-def _module(item: Layer) -> nn.Module:
-    name, arguments = _parts(item)
-    if name == "residual":
-        return Residual(*map(_module, arguments))
-    if name[0].isupper():
-        return getattr(nn, name)(**arguments)
-    return activations.build({"name": name, **arguments})
-
-
-def _parts(item: Layer) -> tuple[str, Any]:
-    if isinstance(item, str):
-        return item, {}
-    ((name, arguments),) = item.items()
-    return name, dict(arguments) if isinstance(arguments, Mapping) else arguments

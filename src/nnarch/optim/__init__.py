@@ -16,8 +16,8 @@ from pydantic import Field
 
 from nnarch.errors import ConfigError
 from nnarch.optim import rules
-from nnarch.optim.from_torch import BETAS, Parameters
-from nnarch.optim.stepper import Stepper
+from nnarch.optim.from_torch import BETAS
+from nnarch.optim.stepper import Parameters, Stepper
 from nnarch.options import Betas, Fraction, NonNegative, Positive, Share
 from nnarch.registry import optimizers
 

@@ -4,12 +4,13 @@ L-BFGS asks for the loss again and again within a step, and Muon pays only on ma
 for what `nnarch.optim.rules` is written for. Each is built from torch's own class.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from nnarch.lazy import LazyModule
+from nnarch.optim.stepper import Parameters, as_groups
 from nnarch.options import WHOLE, Betas, Count, Fraction, NonNegative, Positive
 from nnarch.registry import optimizers
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-Parameters = Iterable["torch.nn.Parameter"]
 BETAS = [0.9, 0.999]
 
 
@@ -86,15 +86,16 @@ def muon(
         betas: Decay of the averages that adamw keeps of a gradient and its square.
         eps: Added to adamw's divisor, so that it never reaches zero.
     """
-    everything = list(parameters)
-    matrices = [parameter for parameter in everything if parameter.dim() == 2]
-    others = [parameter for parameter in everything if parameter.dim() != 2]
+    how = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps}
     parts: list[torch.optim.Optimizer] = []
-    if matrices:
-        how = {"ns_steps": ns_steps, "adjust_lr_fn": "match_rms_adamw"}
-        parts.append(torch.optim.Muon(matrices, lr, weight_decay, momentum, nesterov, **how))
-    if others:
-        parts.append(torch.optim.AdamW(others, lr, _pair(betas), eps, weight_decay))
+    for group in as_groups(parameters, {"lr": lr, "weight_decay": weight_decay}):
+        everything, numbers = group.pop("params"), group
+        if matrices := [each for each in everything if each.dim() == 2]:
+            parts.append(
+                torch.optim.Muon(matrices, **numbers, **how, adjust_lr_fn="match_rms_adamw")
+            )
+        if others := [each for each in everything if each.dim() != 2]:
+            parts.append(torch.optim.AdamW(others, **numbers, betas=_pair(betas), eps=eps))
     return _together(parts)
 
 

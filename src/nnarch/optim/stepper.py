@@ -6,6 +6,7 @@ runs once for all of them. Nothing relies on their staying there: a parameter th
 memory (by `network.to` or a deep copy) is laid in again before the next step.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,19 @@ PIECE = 2**18  # elements; with more at once, new memory costs more than the ari
 SMALL = 2**14  # elements; beyond that, to gather a gradient costs more than a few operations
 
 Numbers = dict[str, Any]  # a state; what is one number in it is a float, cheaper than a tensor
+Parameters = Iterable["Parameter"] | Iterable[dict[str, Any]]  # or groups, as torch has them
+
+
+def as_groups(parameters: Parameters, hyper: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Parameters, or groups of them, as groups that each have all numbers of `hyper`.
+
+    >>> as_groups([{"params": [1, 2]}, {"params": [3], "lr": 0.5}], {"lr": 0.1})
+    [{'lr': 0.1, 'params': [1, 2]}, {'lr': 0.5, 'params': [3]}]
+    """
+    given: list[Any] = list(parameters)
+    if not isinstance(next(iter(given), None), dict):
+        given = [{"params": given}]
+    return [{**hyper, **group, "params": list(group["params"])} for group in given]
 
 
 @dataclass
@@ -31,6 +45,7 @@ class Part:
     """Parameters that go through the same steps as if they were one."""
 
     parameters: "list[Parameter]"
+    hyper: Numbers  # their group, of which lr may be set before any step
     state: Numbers | None  # before the first step there is none
     weight: "Tensor | None" = None  # shares its memory with the parameters
 
@@ -52,14 +67,15 @@ class Stepper:
     A parameter without a gradient is left as it is, and its steps are not counted.
     """
 
-    def __init__(self, parameters: "Iterable[Parameter]", rule: Rule, **hyper: float):
+    def __init__(self, parameters: Parameters, rule: Rule, **hyper: float):
         self.rule = rule
-        self.param_groups: list[dict[str, Any]] = [{"params": list(parameters), **hyper}]
-        self._parts = self._grouped({})
-
-    @property
-    def _parameters(self) -> "list[Parameter]":
-        return self.param_groups[0]["params"]
+        self.param_groups = as_groups(parameters, hyper)
+        self._parameters: list[Parameter] = []
+        self._places: list[int] = []  # of each, the number of its group
+        for place, group in enumerate(self.param_groups):
+            self._parameters += group["params"]
+            self._places += [place] * len(group["params"])
+        self._parts = self._joined_parts({})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for parameter in self._parameters:
@@ -77,7 +93,7 @@ class Stepper:
             result = closure() if closure else None
         with torch.no_grad():
             if any(_is_mixed(part) for part in self._parts):
-                self._parts = self._grouped(self._states())
+                self._parts = self._joined_parts(self._states())
             for part in self._parts:
                 if part.parameters[0].grad is not None:
                     self._advance(part)
@@ -90,14 +106,15 @@ class Stepper:
         assert part.weight is not None
         assert part.state is not None
         gradient = _joined([each.grad for each in part.parameters if each.grad is not None])
-        hyper = self.param_groups[0]
         if self.rule.elementwise and gradient.is_cpu and gradient.numel() > PIECE:
-            self._advance_by_pieces(part.weight, gradient, part.state)
+            self._advance_by_pieces(part.weight, gradient, part.state, part.hyper)
             return
-        weight, part.state = self.rule.update(part.weight, gradient, part.state, hyper)
+        weight, part.state = self.rule.update(part.weight, gradient, part.state, part.hyper)
         part.weight.copy_(weight)
 
-    def _advance_by_pieces(self, weight: "Tensor", gradient: "Tensor", state: Numbers) -> None:
+    def _advance_by_pieces(
+        self, weight: "Tensor", gradient: "Tensor", state: Numbers, hyper: Numbers
+    ) -> None:
         """The same in place, piece by piece, for a weight larger than the processor's cache."""
         rows = max(1, PIECE * len(weight) // weight.numel())
         kept = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
@@ -106,7 +123,7 @@ class Stepper:
             weight.split(rows), gradient.split(rows), *pieces, strict=True
         ):
             given = numbers | dict(zip(kept, states, strict=True))
-            new, after = self.rule.update(piece, slope, given, self.param_groups[0])
+            new, after = self.rule.update(piece, slope, given, hyper)
             piece.copy_(new)
             for name, value in after.items():
                 if isinstance(value, torch.Tensor):
@@ -115,7 +132,10 @@ class Stepper:
                     state[name] = value
 
     def state_dict(self) -> dict[str, Any]:
-        """All that has to be kept to go on later, as tensors and plain numbers."""
+        """All that has to be kept to go on later, as tensors and plain numbers.
+
+        Parameters go by their number, counted through all groups, as torch has it.
+        """
         states = {
             number: {
                 name: value.clone() if isinstance(value, torch.Tensor) else value
@@ -123,41 +143,47 @@ class Stepper:
             }
             for number, state in self._states().items()
         }
-        group = self.param_groups[0] | {"params": list(range(len(self._parameters)))}
-        return {"state": states, "param_groups": [group]}
+        numbers = itertools.count()
+        groups = [
+            group | {"params": [next(numbers) for _ in group["params"]]}
+            for group in self.param_groups
+        ]
+        return {"state": states, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was made, with parameters of the same shapes.
 
-        Raises: ValueError where there are more parameters, or fewer.
+        Raises: ValueError where there are more parameters, or fewer, in any group.
         """
-        (group,) = state_dict["param_groups"]
-        if len(group["params"]) != len(self._parameters):
-            raise ValueError(
-                f"a state of {len(group['params'])} parameters is not one of "
-                f"{len(self._parameters)}"
-            )
-        self.param_groups[0] |= {name: group[name] for name in group if name != "params"}
-        self._parts = self._grouped(state_dict["state"])
+        saved = state_dict["param_groups"]
+        theirs, ours = _sizes(saved), _sizes(self.param_groups)
+        if theirs != ours:
+            raise ValueError(f"a state of {theirs} parameters is not one of {ours}")
+        for group, other in zip(self.param_groups, saved, strict=True):
+            group |= {name: other[name] for name in other if name != "params"}
+        self._parts = self._joined_parts(state_dict["state"])
 
-    def _grouped(self, states: Mapping[int, Numbers]) -> list[Part]:
+    def _joined_parts(self, states: Mapping[int, Numbers]) -> list[Part]:
         """Parts of all parameters, of which the one called `number` has done `states[number]`.
 
-        Together go small ones of one kind that have come equally far, if a rule allows it.
+        Together go small ones of one group and kind that have come equally far, if a rule
+        allows it.
         """
-        groups: dict[Any, list[int]] = {}
+        parts: dict[Any, list[int]] = {}
         for number, each in enumerate(self._parameters):
             joins = self.rule.elementwise and each.numel() <= SMALL
             state = states.get(number, {}).items()
             far = tuple(item for item in state if not isinstance(item[1], torch.Tensor))
             kind = (each.dtype, each.device, each.grad is None, number in states, far)
-            groups.setdefault((None if joins else number, kind), []).append(number)
+            place = self._places[number]
+            parts.setdefault((place, None if joins else number, kind), []).append(number)
         return [
             Part(
                 [self._parameters[number] for number in numbers],
+                self.param_groups[place],
                 _state_of_all([states[number] for number in numbers if number in states]),
             )
-            for numbers in groups.values()
+            for (place, *_), numbers in parts.items()
         ]
 
     def _states(self) -> dict[int, Numbers]:
@@ -169,6 +195,10 @@ class Stepper:
             if part.state is not None
             for each, state in zip(part.parameters, _state_of_each(part), strict=True)
         }
+
+
+def _sizes(groups: list[dict[str, Any]]) -> str:
+    return " + ".join(str(len(group["params"])) for group in groups)
 
 
 def _is_mixed(part: Part) -> bool:

@@ -61,7 +61,7 @@ def choose(
     Args:
         columns: of the table.
         statistics: of its training rows.
-        options: `columns`, `ignore` and `types` of a config's `data`.
+        options: `columns`, `ignore`, `types` and `text` of a config's `data`.
         excluded: columns with another use, left out unless `columns` names them.
 
     Raises: ConfigError for a name that is no column, DataError where nothing is left, or a column
@@ -86,6 +86,8 @@ def choose(
         else:
             features.append(feature)
     told = {column.name for column in columns if column.kind == "text"} | types.keys()
+    if options.get("text") == "tokens":
+        told |= {feature.name for feature in features}  # by what reads them so
     return features, _notes(features, ignored, told)
 
 

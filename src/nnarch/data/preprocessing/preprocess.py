@@ -14,9 +14,13 @@ from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.data.preprocessing.sequenceinputs import SeriesInputs, TokenInputs
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.preprocessing.target import Target
+from nnarch.data.preprocessing.textinputs import TextInputs
 
-Inputs: TypeAlias = TableInputs | ArrayInputs | TokenInputs | SeriesInputs
-KINDS = {kind.kind: kind for kind in (TableInputs, ArrayInputs, TokenInputs, SeriesInputs)}
+Columns: TypeAlias = TableInputs | TextInputs  # what reads a table by the names of its columns
+Inputs: TypeAlias = Columns | ArrayInputs | TokenInputs | SeriesInputs
+KINDS = {
+    kind.kind: kind for kind in (TableInputs, TextInputs, ArrayInputs, TokenInputs, SeriesInputs)
+}
 
 
 class Preprocess(nn.Module):

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from nnarch.data.preprocessing import scaling as scalings
 from nnarch.data.preprocessing.statistics import describe
 from nnarch.data.table import numeric
+from nnarch.data.tokens import PADDING
 
 Length = Annotated[int, Field(ge=1, le=10**8)]
 
@@ -29,6 +31,7 @@ class TokenSpec(BaseModel, extra="forbid"):
     kind: Literal["tokens"]
     tokens: Annotated[list[str], Field(min_length=1)]
     length: Length
+    every: bool = False
 
 
 class SeriesInputs(nn.Module):
@@ -72,15 +75,20 @@ class SeriesInputs(nn.Module):
 
 
 class TokenInputs(nn.Module):
-    """Tokens (N, L), which a network takes as they are."""
+    """Tokens (N, L), padded on the left, which a network takes as they are.
+
+    Attributes:
+        every: whether the network answers to every token instead. It then takes them as it learnt
+            from a document: from the left, one padding first where there is room.
+    """
 
     kind = "tokens"
     names: tuple[str, ...] = ()
     cardinalities: tuple[int, ...] = ()
 
-    def __init__(self, tokens: Iterable[str], length: int):
+    def __init__(self, tokens: Iterable[str], length: int, every: bool = False):
         super().__init__()
-        self.tokens, self.shape = tuple(tokens), (length,)
+        self.tokens, self.shape, self.every = tuple(tokens), (length,), every
         self.vocabulary = len(self.tokens)
         self.output_names: list[str] = []
 
@@ -88,12 +96,31 @@ class TokenInputs(nn.Module):
     def from_spec(cls, spec: Mapping[str, Any]) -> "TokenInputs":
         """Raises: ValueError for what is no spec."""
         checked = TokenSpec.model_validate(dict(spec), strict=True)
-        return cls(checked.tokens, checked.length)
+        return cls(checked.tokens, checked.length, checked.every)
 
     @property
     def spec(self) -> dict[str, Any]:
         """Plain JSON, from which `from_spec` makes it again."""
-        return {"kind": self.kind, "tokens": list(self.tokens), "length": self.shape[0]}
+        tokens, length = list(self.tokens), self.shape[0]
+        return {"kind": self.kind, "tokens": tokens, "length": length, "every": self.every}
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens
+        """
+        >>> TokenInputs("-ab", 3, every=True)(torch.tensor([[0, 0, 1], [0, 2, 1], [2, 2, 1]]))
+        tensor([[0, 1, 0],
+                [0, 2, 1],
+                [2, 2, 1]])
+        """
+        if not self.every:
+            return tokens
+        places = torch.arange(self.shape[0]) + self._too_many(tokens).unsqueeze(1)
+        return nn.functional.pad(tokens, (0, self.shape[0])).gather(1, places)
+
+    def last(self, tokens: Tensor) -> Tensor:
+        """(N,) where `forward` puts the last of the tokens (N, L), whose answer comes next."""
+        return self.shape[0] - 1 - self._too_many(tokens)
+
+    def _too_many(self, tokens: Tensor) -> Tensor:
+        """(N,) paddings before the one that a document begins with."""
+        begun = (tokens != PADDING).long().cumsum(1) > 0
+        return ((~begun).sum(1) - 1).clamp(min=0)

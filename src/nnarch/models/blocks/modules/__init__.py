@@ -1,0 +1,1 @@
+"""The blocks as torch modules: tensors with the batch first, in and out."""
