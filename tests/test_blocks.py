@@ -20,7 +20,9 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError
+from nnarch.models import network as networks
 from nnarch.models.blocks.modules.numeric import quantiles
 from nnarch.registry import layers
 from nnarch.validate import fill_component
@@ -48,6 +50,7 @@ SAMPLES: dict[str, list[Case]] = {
         Case({"width": 3, "kernel": 2, "dilation": 4, "weight_norm": True}),
     ],
     "channel": [Case(shape=ROW)],
+    "column_embedding": [Case({}, ROW, MIXED)],
     "detrended": [Case({"width": 3}), Case({"width": 25})],
     "drop_path": [Case({"p": 0.5}), Case({"p": 0.0}, ROW)],
     "feature_tokens": [Case({"width": 4}, ROW), Case({"width": 4}, ROW, MIXED)],
@@ -403,6 +406,12 @@ class TestNumericEmbeddings:
         drawn = layer("periodic_embedding", 100, sigma=3.0).state_dict()["frequencies"]
         assert drawn.std().item() == pytest.approx(3.0, rel=0.05)
 
+    def test_linear_maps_of_each_number_begin_as_torch_s_of_as_many_inputs(self):
+        state = layer("periodic_embedding", 50, width=30, frequencies=8).state_dict()
+        for each in (state["linear.weight"], state["linear.bias"]):
+            assert each.abs().max().item() == pytest.approx(16**-0.5, rel=0.01)
+            assert each.std().item() == pytest.approx(16**-0.5 / math.sqrt(3), rel=0.05)
+
     def test_without_categories_codes_are_none(self):
         assert layer("linear_embedding", 5).state_dict().keys() == {"weight", "bias"}
 
@@ -490,6 +499,12 @@ class TestPiecewise:
         assert bare(rows).min() >= 0
         assert bare(rows).max() <= 1
 
+    def test_a_bin_without_room_is_a_step(self):
+        module = layer("piecewise_embedding", 1, bins=3)
+        module.fit(torch.tensor([[0.0], [5.0], [5.0], [10.0]]))
+        made = module(torch.tensor([[4.0], [5.0], [6.0]]))
+        close(made, torch.tensor([[0.8, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 0.2]]))
+
     def test_what_was_fitted_is_in_the_state(self):
         module, other = (layer("piecewise_embedding", 3, bins=4) for _ in range(2))
         module.fit(numbers(50, 3) * 9 + 3)
@@ -508,16 +523,16 @@ class TestPiecewise:
 
 
 def test_feature_tokens_are_the_formula_s():
-    case = Case({"width": 4}, (5,), MIXED)
+    case = Case({"width": 4}, (5,), (3, 7, 2))
     module, rows = build("feature_tokens", case), samples(case)
     state = module.state_dict()
-    tokens = [rows[:, j, None] * state["weight"][j] for j in range(3)]
-    table = state["categories.weight"].split(MIXED)
-    tokens += [table[j][rows[:, 3 + j].long()] for j in range(2)]
+    tokens = [rows[:, j, None] * state["weight"][j] for j in range(2)]
+    table = state["categories.weight"].split(case.cardinalities)
+    tokens += [table[j][rows[:, 2 + j].long()] for j in range(3)]
     expected = torch.stack([token + state["bias"][j] for j, token in enumerate(tokens)], 1)
     close(module(rows), expected)
     assert state["categories.weight"].abs().max() <= 0.5
-    assert size(module) == 3 * 4 + (3 + 7) * 4 + 5 * 4
+    assert size(module) == 2 * 4 + (3 + 7 + 2) * 4 + 5 * 4
 
 
 class TestSeries:
@@ -598,6 +613,76 @@ class TestDepth:
         with torch.no_grad():
             factors.copy_(torch.arange(6.0))
         assert torch.equal(module(series), series * torch.arange(6.0))
+
+
+SERIES, TABLE, IMAGE = Inputs((24, 3)), Inputs((5,), MIXED), Inputs((3, 8, 12))
+ATTENDED: list[Any] = [
+    "class_token",
+    {"residual": ["LayerNorm", {"attention": 4}, "drop_path"]},
+    {"residual": ["LayerNorm", {"Linear": 32}, "geglu", {"scale": 0.1}]},
+    {"pick": 0},
+]
+LISTS: dict[str, tuple[Inputs, list[Any]]] = {
+    "vision transformer": (IMAGE, [{"patches": [4, 16]}, "positions", *ATTENDED]),
+    "ft-transformer": (TABLE, [{"feature_tokens": 16}, *ATTENDED]),
+    "plr": (TABLE, [{"periodic_embedding": [8, 4, 0.1]}, {"Linear": 16}, "relu"]),
+    "temporal convolutions": (
+        SERIES,
+        ["transpose", {"causal_conv": 8}, "relu", {"causal_conv": [8, 3, 2]}, "transpose", "pick"],
+    ),
+    "attention behind a convolution": (
+        SERIES,
+        ["transpose", {"Conv1d": [8, 3]}, "transpose", {"attention": 2}, "mean"],
+    ),
+    "bidirectional lstm": (SERIES, [{"LSTM": {"hidden_size": 8, "bidirectional": True}}, "ends"]),
+    "convolution of a row": (Inputs((9,)), ["channel", {"Conv1d": [4, 3]}, {"mean": -1}]),
+}
+
+
+def network(inputs: Inputs, items: list[Any], outputs: int = 3) -> nn.Module:
+    spec, faults = fill_component("model", {"name": "layers", "layers": items}, ())
+    assert not faults
+    return networks.make(spec, inputs, outputs, seed=0)
+
+
+@pytest.mark.parametrize("known", LISTS)
+def test_networks_of_the_field_are_lists_of_them(known: str):
+    inputs, items = LISTS[known]
+    made = network(inputs, [*items, {"Linear": "out"}])(
+        samples(Case({}, inputs.shape, inputs.cardinalities))
+    )
+    assert made.shape == (ROWS, 3)
+
+
+def test_dlinear_is_a_list_of_them():
+    """Trend and rest each forecast by a linear layer of their own (Zeng et al., 2023)."""
+    trend, rest = ([{kind: 5}, {"Linear": 2}] for kind in ("moving_average", "detrended"))
+    ours = network(SERIES, ["transpose", {"sum": [trend, rest]}, "transpose", "Flatten"], 6)
+    series = numbers(ROWS, 24, 3)
+    of_trend, of_rest = (each for each in ours.modules() if isinstance(each, nn.Linear))
+    padded = torch.cat([series[:, :1].repeat(1, 2, 1), series, series[:, -1:].repeat(1, 2, 1)], 1)
+    average = padded.unfold(1, 5, 1).mean(-1).mT
+    expected = of_trend(average) + of_rest(series.mT - average)
+    close(ours(series), expected.mT.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "item"),
+    [
+        (Inputs((5,)), {"attention": 1}),
+        (Inputs((5,)), "positions"),
+        (Inputs((5,)), {"causal_conv": 4}),
+        (SERIES, {"feature_tokens": 4}),
+        (SERIES, {"linear_embedding": 4}),
+        (SERIES, {"patches": [4, 16]}),
+        (IMAGE, "class_token"),
+        (IMAGE, "geglu"),
+    ],
+    ids=str,
+)
+def test_a_layer_for_other_samples_is_refused(inputs: Inputs, item: Any):
+    with pytest.raises(ConfigError, match=r"layers\[0\].*; expected"):
+        network(inputs, [item, "Flatten", {"Linear": "out"}])
 
 
 MISTAKES = [

@@ -432,3 +432,100 @@ def test_a_plugin_in_a_run_directory_or_a_config_is_never_run(
     done = nnarch("train", "c.yaml")
     assert error_lines(done)[0].startswith("c.yaml:6: plugins: unknown key")
     assert not (tmp_path / "canary").exists()
+
+
+LAYER = '''\
+import torch
+from nnarch import register
+from nnarch.options import Count
+
+
+@register("layer", infer={"features": "features"})
+class Gate(torch.nn.Module):
+    """Each feature times a sigmoid of a few learnt directions.
+
+    Options:
+        features: How many come in.
+        directions: How many are learnt.
+    """
+
+    def __init__(self, features: Count, directions: Count = 2):
+        super().__init__()
+        self.down = torch.nn.Linear(features, directions)
+        self.up = torch.nn.Linear(directions, features)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.up(self.down(x)))
+'''
+WITH_LAYER = """\
+data: {source: synthetic, rows: 60, features: 3}
+model:
+  layers:
+    - Linear: 8
+    - Gate: 3
+    - residual: [Gate, {Linear: same}]
+    - Linear: out
+epochs: 2
+threads: 1
+"""
+
+
+def test_a_layer_of_the_user_s_own_stands_in_a_list(
+    nnarch: Command, nnarch_light: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "gate.py").write_text(LAYER)
+    (tmp_path / "gated.yaml").write_text(WITH_LAYER)
+    flag = ("--plugin", "gate.py")
+    done = nnarch("train", "gated.yaml", *flag, "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    gates = (8 * 3 + 3 + 3 * 8 + 8) + (8 * 2 + 2 + 2 * 8 + 8)
+    assert told["parameters"] == (3 * 8 + 8) + gates + (8 * 8 + 8) + (8 + 1)
+    assert [Path(one["path"]).name for one in told["plugins"]] == ["gate.py"]
+    assert (tmp_path / told["run"] / "plugins" / "gate.py").read_text() == LAYER
+    again = nnarch("eval", told["run"], *flag, "--json")
+    assert json.loads(again.stdout)["loss"] == pytest.approx(told["results"]["test"]["loss"])
+
+    refused = nnarch("eval", told["run"])
+    assert refused.returncode == 5
+    assert "was made with the plugin gate.py; expected --plugin" in error_lines(refused)[0]
+    unknown = nnarch("train", "gated.yaml")
+    assert unknown.returncode == 3
+    (line,) = error_lines(unknown)
+    assert line.startswith("gated.yaml:5: model.layers[1].Gate: no layer is called 'Gate'; ")
+    assert line.endswith("or one of your own, with --plugin")
+
+    given = "model.layers=[{Linear: 8}, {Gate: {features: 9}}, {Linear: out}]"
+    checked = nnarch("train", "gated.yaml", *flag, given)
+    assert checked.returncode == 3
+    assert error_lines(checked) == [
+        "command line: model.layers[1].Gate: got features 9 for samples of shape (8,); expected "
+        "8, or none to have it filled in"
+    ]
+    wrong = nnarch("train", "gated.yaml", *flag, "model.layers=[{Gate: 0}, {Linear: out}]")
+    assert error_lines(wrong) == [
+        "command line: model.layers[0].Gate.directions: got 0; expected an integer from 1 to "
+        "1,000,000,000"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("x * torch", "y * torch"), "cannot take samples of shape (8,): name 'y' is not defined"),
+        (("return x *", "return 3  # x *"), "gives int; expected a tensor"),
+        (("return x *", "return x.sum(0)  # x *"), "gives (8,) for 3 samples of shape (8,)"),
+        (("self.up = ", "self.up = 1 / 0 # "), "Gate cannot be built: ZeroDivisionError"),
+    ],
+)
+def test_a_layer_of_the_user_s_own_that_does_not_work(
+    nnarch: Command, tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
+    assert change[0] in LAYER
+    (tmp_path / "gate.py").write_text(LAYER.replace(*change))
+    (tmp_path / "gated.yaml").write_text(WITH_LAYER)
+    done = nnarch("train", "gated.yaml", "--plugin", "gate.py")
+    assert done.returncode == 3, done.stderr
+    (line,) = error_lines(done)
+    assert line.startswith("gated.yaml:5: model.layers[1].Gate: ")
+    assert expected in line

@@ -51,7 +51,7 @@ KINDS = (
         "layer",
         "nnarch.models.blocks",
         (),
-        "given nothing but its options, of which `infer={\"width\": \"features\"}` beside the name "
+        'given nothing but its options, of which `infer={"width": "features"}` beside the name '
         "has some filled in from what comes into the layer (features, channels, steps, shape, "
         "vocabulary, cardinalities); returns an nn.Module",
         marks=("forward",),
@@ -81,8 +81,8 @@ KINDS = (
         "optimizer",
         "nnarch.optim",
         ("parameters",),
-        "given the network's parameters, or groups of them where a config says some, as torch "
-        "takes either; returns a torch.optim.Optimizer, or what is used as one "
+        "given the network's parameters; or groups of them, as torch.optim takes those, where a "
+        "config says some; returns a torch.optim.Optimizer, or what is used as one "
         "(nnarch.optim.stepper.Stepper)",
         marks=("step",),
         common=OptimizerOptions,

@@ -30,6 +30,10 @@ BESIDE = {  # what may stand beside the word or the layer, `as` apart
     "mul": (),
     "from": (),
 }
+COMMON = (  # of torch's layers, to be hinted at before torch is imported
+    "Linear", "Conv1d", "Conv2d", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "Dropout", "Flatten",
+    "MaxPool2d", "Embedding", "RNN", "LSTM", "GRU", "MultiheadAttention", "ReLU", "GELU",
+)  # fmt: skip
 OF_LAYERS = ("tie",)
 OPTIONS = {"as", "tie", *(key for keys in BESIDE.values() for key in keys)}
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
@@ -50,6 +54,7 @@ class Item:
         lists: the lists of a structure.
         name: what its output is called, by `as`.
         options: what stands beside it, `do` and `as` apart.
+        bare: whether it is a name alone.
     """
 
     word: str
@@ -58,6 +63,12 @@ class Item:
     lists: "tuple[tuple[Item, ...], ...]" = ()
     name: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    bare: bool = False
+
+    @property
+    def at(self) -> Path:
+        """Where its word stands."""
+        return self.path if self.bare else (*self.path, self.word)
 
     @property
     def is_layer(self) -> bool:
@@ -104,11 +115,9 @@ def _items(raw: Any, at: Path, faults: list[Fault]) -> tuple[Item, ...]:
 
 
 def _item(raw: Any, at: Path, faults: list[Fault]) -> Item | None:
-    if isinstance(raw, str):
+    bare = isinstance(raw, str)
+    if bare:
         raw = {raw: None}
-        named = at
-    else:
-        named = None
     if not isinstance(raw, Mapping):
         faults.append(Fault(at, f"got {_shown(raw)}; {EXPECTED}"))
         return None
@@ -119,13 +128,13 @@ def _item(raw: Any, at: Path, faults: list[Fault]) -> Item | None:
         return None
     (word,) = heads
     before = len(faults)
-    _check_word(word, named or (*at, word), faults)
+    _check_word(word, at if bare else (*at, word), faults)
     _check_beside(word, raw, at, faults)
     lists = () if word not in BESIDE else _lists(word, raw, at, faults)
     if len(faults) > before:
         return None
     kept = {key: raw[key] for key in raw if key not in (word, "as", "do")}
-    return Item(word, at, raw[word], lists, raw.get("as"), kept)
+    return Item(word, at, raw[word], lists, raw.get("as"), kept, bare)
 
 
 EXPECTED = "expected a layer, such as Linear or {Linear: 64}, or one of " + ", ".join(BESIDE)
@@ -161,15 +170,11 @@ def _unlike(key: str, value: Any) -> str | None:
         return "a name of letters, digits and '_', the first no digit"
     if key == "project" and not isinstance(value, bool):
         return "true or false"
-    if key == "drop" and not (_is_number(value) and 0 <= value < 1):
+    if key == "drop" and not (isinstance(value, int | float) and 0 <= value < 1):
         return "a number >= 0 and < 1"
     if key == "dim" and not (isinstance(value, int) and not isinstance(value, bool)):
         return "a dimension of a sample, as 0 or -1"
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _lists(
@@ -233,7 +238,9 @@ def _check_ends(items: tuple[Item, ...], faults: list[Fault]) -> None:
                 )
             )
         elif item.ends and item.word == "repeat" and item.value > 1:
-            faults.append(Fault(item.path, "repeats a layer as wide as 'out', which ends a network"))
+            faults.append(
+                Fault(item.path, "repeats a layer as wide as 'out', which ends a network")
+            )
 
 
 def _shown(value: Any) -> str:

@@ -52,7 +52,9 @@ class IsLayers:
 
 LayerList = Annotated[
     list[Any],
-    Field(min_length=1, json_schema_extra={"expected": "a list of layers, as [{Linear: 64}, ReLU]"}),
+    Field(
+        min_length=1, json_schema_extra={"expected": "a list of layers, as [{Linear: 64}, ReLU]"}
+    ),
     IsLayers(),
 ]
 NOTHING = "none"  # in place of a file that would be found by itself

@@ -112,19 +112,12 @@ augmentations = REGISTRIES["augmentation"]
 metrics = REGISTRIES["metric"]
 
 
-def layer(name: str) -> Component:
-    """The registered layer or activation of a list of layers.
-
-    Raises: ConfigError where neither is called so.
-    """
+def layer(name: str) -> Component | None:
+    """The registered layer or activation that a list of layers calls so, if there is one."""
     for registry in (layers, activations):
-        if name in (known := registry.names()):
+        if name in registry.names():
             return registry.get(name)
-    known = [*layers.names(), *activations.names()]
-    raise ConfigError(
-        f"no layer is called {name!r}; torch's own are written as Linear, Conv2d, LayerNorm; "
-        f"of the others, {suggestion(name, known)}"
-    )
+    return None
 
 
 def register(kind: str, *, name: str | None = None, **facts: Any) -> Callable[[Builder], Builder]:

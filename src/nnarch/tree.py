@@ -4,7 +4,8 @@ Files and overrides are laid one over the other, key by key. Two rules go beyond
 a bare name grows into a mapping when an option is laid into it (`optimizer: sgd` and then
 `optimizer.lr=0.1`), and naming another component drops the options of the one before, which
 would mean something else to it or nothing at all; those that every component of the kind takes
-(`data.split`) stay.
+(`data.split`) stay. A list of layers is entered by place (`model.layers[2]`), or by the name that
+an item of it, or within it, has by `as` (`model.layers.block`).
 """
 
 import math
@@ -69,6 +70,7 @@ class Tree:
 
         Raises: KeyError, IndexError or TypeError where something on the way holds no such keys.
         """
+        path = _by_place(self.value, path)
         holder: Any = self.value
         for depth, key in enumerate(path[:-1], start=1):
             inner = _inside(holder, key)
@@ -104,6 +106,39 @@ class Tree:
 def _naming(path: Path) -> str:
     """The key that names the component at `path`."""
     return "source" if path == ("data",) else "name"
+
+
+def _by_place(value: Any, path: Path) -> Path:
+    """`path` with the names of items of lists as the places that they have in `value`.
+
+    >>> layers = [{"repeat": 2, "do": [{"Linear": 8, "as": "block"}]}]
+    >>> _by_place({"layers": layers}, ("layers", "block", "Linear"))
+    ('layers', 0, 'do', 0, 'Linear')
+    """
+    placed: Path = ()
+    for key in path:
+        way = _way_to(value, key) if isinstance(value, list) and isinstance(key, str) else (key,)
+        for step in way or (key,):
+            value = _get(value, step)
+            placed = (*placed, step)
+    return placed
+
+
+def _get(value: Any, key: str | int) -> Any:
+    if isinstance(value, list):
+        return value[key] if isinstance(key, int) and key < len(value) else None
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
+def _way_to(value: Any, name: str) -> Path | None:
+    """The way to the first item called `name`, nearest first where one is within another."""
+    inside = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, inner in inside:
+        if isinstance(inner, Mapping) and inner.get("as") == name:
+            return (key,)
+        if isinstance(inner, Mapping | list) and (way := _way_to(inner, name)):
+            return (key, *way)
+    return None
 
 
 def _inside(holder: Any, key: str | int) -> Any:

@@ -12,6 +12,7 @@ import json
 import re
 import reprlib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -19,9 +20,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from nnarch import layerlist
+from nnarch.component import Component
 from nnarch.errors import ConfigError, Fault, Path
 from nnarch.options import IsLayers, Named
-from nnarch.registry import REGISTRIES, layer, suggestion
+from nnarch.registry import REGISTRIES, activations, layer, layers, suggestion
 
 Filled = tuple[dict[str, Any], list[Fault]]
 
@@ -96,20 +98,33 @@ def _faults_of_layers(raw: Any, at: Path) -> list[Fault]:
     items, faults = layerlist.parse(raw, at)
     if faults:
         return faults
-    for item in layerlist.walk(items):
-        if item.is_layer and not layerlist.OF_TORCH.fullmatch(item.word):
-            faults += _faults_of_layer(item)
+    for item in filter(lambda item: item.is_layer, layerlist.walk(items)):
+        if component := layer(item.word):
+            faults += _faults_of_layer(component, item)
+        elif not layerlist.OF_TORCH.fullmatch(item.word):
+            faults.append(Fault(item.at, unknown_layer(item.word)))
     return faults
 
 
-def _faults_of_layer(item: layerlist.Item) -> list[Fault]:
+def _faults_of_layer(component: Component, item: layerlist.Item) -> list[Fault]:
     try:
-        component = layer(item.word)
         options = component.options_from(item.value)
     except ConfigError as error:
-        return [Fault(item.path, str(error))]
+        return [Fault(item.at, str(error))]
     given = {key: 1 if value in layerlist.SYMBOLS else value for key, value in options.items()}
-    return fill(component.schema, given, (*item.path, item.word))[1]
+    return fill(component.schema, given, item.at)[1]
+
+
+def unknown_layer(name: str, of_torch: list[str] | None = None) -> str:
+    """What is said of a layer that is not known; torch's own are not, before torch is imported."""
+    names = [*layers.names(), *activations.names(), *(of_torch or layerlist.COMMON)]
+    known = {each.lower(): each for each in names}
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {known[near[0]]!r}? " if near else ""
+    return (
+        f"no layer is called {name!r}; {hint}expected one of torch.nn, as Linear or Conv2d, one "
+        "that `nnarch components layer` or `activation` lists, or one of your own, with --plugin"
+    )
 
 
 def _any_of(kind: str) -> str:

@@ -6,12 +6,12 @@ numbers as they come, just as a hand-written `nn.Sequential` would make them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError, cause
@@ -49,8 +49,12 @@ class Described:
 
 
 def takes_codes(spec: Mapping[str, Any]) -> bool:
-    """Whether a model is given tokens and categories as they are, to embed them itself."""
-    return bool(models.get(spec["name"]).facts.get("codes"))
+    """Whether a model is given tokens and categories as they are, to embed them itself.
+
+    Where that depends on its options, the fact is a function of the filled `model`.
+    """
+    codes = models.get(spec["name"]).facts.get("codes", False)
+    return bool(codes(spec) if callable(codes) else codes)
 
 
 def autoregressive(spec: Mapping[str, Any]) -> bool:
@@ -69,6 +73,28 @@ def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn
     """
     torch.manual_seed(seed)
     return assembled(describe(spec, inputs, outputs))
+
+
+def fit_to(network: nn.Module, rows: Callable[[], Tensor]) -> None:
+    """Show training rows to a first layer that is made of them, as bins of quantiles are.
+
+    Args:
+        network: as `make` gives it; what is to be fitted has a method `fit`.
+        rows: gives (N, ...) training rows as the network takes them, where they are wanted.
+
+    Raises: ConfigError where such a layer stands behind others, and would see no rows.
+    """
+    if not isinstance(network, Chain):
+        return
+    for name, module in network.named_modules():
+        if not callable(fit := getattr(module, "fit", None)):
+            continue
+        if module is not network[0]:
+            raise ConfigError(
+                f"layer {name}, a {type(module).__name__}, is made of training rows; expected it "
+                "as the first, where the rows come in"
+            )
+        fit(rows())
 
 
 def describe(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Described:
@@ -120,14 +146,28 @@ def assembled(described: Described) -> nn.Module:
 
 def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     """What `make` would make, counted on the meta device: nothing is allocated."""
+    described, network = unallocated(spec, inputs, outputs)
+    flops = described.plan and _told_flops(described.plan)
+    if flops is None:
+        flops = sum(counted(network, inputs)["Global"].values())
+    return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
+
+
+def unallocated(
+    spec: Mapping[str, Any], inputs: Inputs, outputs: int
+) -> tuple[Described, nn.Module]:
+    """A model's description, and its modules on the meta device, where weights have no memory."""
     with torch.device("meta"):
         described = describe(spec, inputs, outputs)
         network = described.module if described.plan is None else build(described.plan)
     assert network is not None
-    flops = described.plan and _told_flops(described.plan)
-    if flops is None:
-        flops = _counted(network, inputs)
-    return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
+    return described, network
+
+
+def rows_of(inputs: Inputs, count: int) -> torch.Tensor:
+    """So many samples (count, *shape) on the meta device."""
+    dtype = torch.int64 if inputs.vocabulary else None
+    return torch.empty(count, *inputs.shape, device="meta", dtype=dtype)
 
 
 WITHOUT_FLOPS = plans.KEEP_SHAPE | {"Embedding", "Flatten", "column_embedding"}
@@ -146,23 +186,29 @@ def _told_flops(plan: Plan) -> int | None:
 
 
 def _is_activation(step: Step) -> bool:
-    return step.word[0].islower() and registered(step.word).kind.name == "activation"
+    component = registered(step.word)
+    return component is not None and component.kind.name == "activation"
 
 
-def _counted(network: nn.Module, inputs: Inputs) -> int:
-    """Operations of any module, by torch's counter: it takes a second to import."""
+def counted(network: nn.Module, inputs: Inputs) -> Mapping[str, Mapping[Any, int]]:
+    """Operations for one sample by torch's counter, which takes a second to import.
+
+    Args:
+        network: on the meta device.
+
+    Returns: for the name of each module that computes, as its root's class and its path, and for
+        "Global", how many each kind of operation takes.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
-    dtype = torch.int64 if inputs.vocabulary else None
-    rows = torch.empty(1, *inputs.shape, device="meta", dtype=dtype)
     try:
         with FlopCounterMode(display=False) as counter, torch.device("meta"), torch.no_grad():
-            network.eval()(rows)
+            network.eval()(rows_of(inputs, 1))
     except ConfigError:
         raise
     except Exception as error:  # a module of the user's own
         raise ConfigError(f"cannot take rows of shape {inputs.shape}: {cause(error)}") from error
-    return counter.get_total_flops()
+    return counter.flop_counts
 
 
 def build(plan: Plan) -> Chain:
@@ -199,15 +245,22 @@ def _module(step: Step, made: dict[str, nn.Module], ties: list[tuple[nn.Module, 
 
 
 def _dropped(share: float) -> nn.Module | None:
-    return registered("drop_path").build({"p": share}) if share else None
+    return torchlayers.find("drop_path").make({"p": share}) if share else None
 
 
 def initialize(network: nn.Module, rule: Mapping[str, Any]) -> None:
-    """Begin every weight of two or more dimensions by `rule`, and biases at zero."""
+    """Begin the weights of torch's layers by `rule`, and their biases at zero.
+
+    Blocks that learn something else (positions, frequencies, a class token) begin as they do.
+    """
     if rule["name"] == "default":
         return
-    for name, parameter in network.named_parameters():
-        if parameter.dim() >= 2:
-            initializations.build(rule, parameter)
-        elif name.rsplit(".", 1)[-1] == "bias":
-            nn.init.zeros_(parameter)
+    for module in network.modules():
+        if not type(module).__module__.startswith("torch.nn.modules."):
+            continue
+        for name, parameter in module.named_parameters(recurse=False):
+            what = name.removeprefix("in_proj_")
+            if what.startswith("weight") and parameter.dim() >= 2:
+                initializations.build(rule, parameter)
+            elif what.startswith("bias"):
+                nn.init.zeros_(parameter)

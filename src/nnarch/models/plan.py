@@ -179,10 +179,13 @@ class _Follower:
         return Plan(steps, kept, sample)
 
     def _check_name(self, item: Item, scope: Scope, steps: Mapping[str, Step]) -> None:
+        place = dotted((*item.path, "as"))
         if item.name in scope or item.name in steps:
-            raise _fault(item, f"as: {item.name!r} is the name of another item")
+            raise ConfigError(f"{place}: {item.name!r} is the name of another item")
         if hasattr(nn.ModuleList, str(item.name)):
-            raise _fault(item, f"as: {item.name!r} means something to torch; expected another name")
+            raise ConfigError(
+                f"{place}: {item.name!r} means something to torch; expected another name"
+            )
 
     def step(
         self, item: Item, sample: Sample, entered: Sample, scope: Scope
@@ -347,6 +350,8 @@ class _Follower:
     def _inferred(self, kind: LayerKind, name: str, what: str, sample: Sample) -> Any:
         if what == "vocabulary" and not (sample.codes and self.inputs.vocabulary):
             raise ConfigError(f"got {sample} that are numbers; expected tokens, as texts are")
+        if what == "cardinalities" and sample.codes and self.inputs.vocabulary:
+            raise ConfigError(f"got {sample} that are tokens; expected rows of a table")
         values: dict[str, Any] = {
             "vocabulary": self.inputs.vocabulary,
             "cardinalities": list(self.inputs.cardinalities) if sample.codes else [],
@@ -379,7 +384,8 @@ def _fault(item: Item, message: str) -> ConfigError:
 
 
 def _located(item: Item, message: str) -> str:
-    return f"{dotted(item.path)}: {item.word}: {message.removeprefix(f'{item.word}: ')}"
+    message = message.removeprefix(f"{item.word}: ")
+    return f"{dotted(item.at)}: {f'{item.word}: ' if item.bare else ''}{message}"
 
 
 def _or_none(shape: tuple[int, ...] | None) -> str:
@@ -440,17 +446,15 @@ def _tried(
     if shape is None:
         shape = _run(kind, module, sample)
     axis = kind.facts.axis or sample.axis
-    if kind.component and (gives := kind.component.facts.get("gives")):
-        axis = ("features" if sample.axis == "channels" else "channels") if gives == "other" else gives
+    if kind.component:
+        axis = kind.component.facts.get("gives", axis)
     axis = "features" if len(shape) == 1 else axis
     if len(shape) > len(sample.shape) and not kind.component and kind.name == "Unflatten":
         axis = "channels"
     return Sample(shape, axis), None if weight is None else tuple(weight.shape)
 
 
-def _told(
-    kind: LayerKind, arguments: Mapping[str, Any], sample: Sample
-) -> tuple[int, ...] | None:
+def _told(kind: LayerKind, arguments: Mapping[str, Any], sample: Sample) -> tuple[int, ...] | None:
     """The shape that a layer gives, where it can be told without running it."""
     if kind.name == "Embedding":
         return (*sample.shape, arguments["embedding_dim"])
@@ -461,7 +465,9 @@ def _told(
     if kind.name == "Flatten" and not arguments:
         return (math.prod(sample.shape),)
     keeps = kind.name in KEEP_SHAPE or (kind.component and kind.component.kind.name == "activation")
-    return sample.shape if keeps and not isinstance(arguments.get("normalized_shape"), list) else None
+    return (
+        sample.shape if keeps and not isinstance(arguments.get("normalized_shape"), list) else None
+    )
 
 
 def _run(kind: LayerKind, module: nn.Module, sample: Sample) -> tuple[int, ...]:
@@ -483,5 +489,3 @@ def _run(kind: LayerKind, module: nn.Module, sample: Sample) -> tuple[int, ...]:
     if 0 in made.shape:
         raise ConfigError(f"makes {tuple(made.shape[1:])} of {sample}; nothing is left of it")
     return tuple(made.shape[1:])
-
-

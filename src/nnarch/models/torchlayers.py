@@ -12,19 +12,18 @@ import inspect
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
 from nnarch.component import Component
 from nnarch.errors import ConfigError, cause
-from nnarch.layerlist import OF_TORCH
+from nnarch.layerlist import BESIDE
 from nnarch.registry import layer as registered
 from nnarch.registry import suggestion
-from nnarch.validate import dotted, fill, shortened
+from nnarch.validate import dotted, fill, shortened, unknown_layer
 
 Axis = Literal["features", "channels"]  # the last dimension of a sample, or its first
 
@@ -162,7 +161,9 @@ class LayerKind:
             if name in arguments:
                 _check_argument(name, arguments[name], default)
             elif default is REQUIRED:
-                raise ConfigError(f"{name}: missing; expected {_wanted(name, default) or 'a value'}")
+                raise ConfigError(
+                    f"{name}: missing; expected {_wanted(name, default) or 'a value'}"
+                )
         rows = self.name in OVER_ROWS and 0 in (arguments.get("dim"), arguments.get("start_dim"))
         if rows:
             raise ConfigError("dim: got 0, which goes across samples; expected 1 or more, or -1")
@@ -192,29 +193,26 @@ def find(name: str) -> LayerKind:
 
     Raises: ConfigError with the nearest name that is known.
     """
-    return _of_torch(name) if OF_TORCH.fullmatch(name) else _registered(name)
-
-
-def _registered(name: str) -> LayerKind:
     component = registered(name)
-    said = component.facts
-    facts = Facts(component.inferred, {}, said.get("axis"), tuple(said.get("ranks", ())))
+    if component is None:
+        return _of_torch(name)
+    if name in classes():
+        raise ConfigError(f"{name} is torch's own; call the layer in {component.where} otherwise")
+    inferred = component.inferred
+    axis = next((axis for axis in get_args(Axis) if axis in inferred.values()), None)
+    facts = Facts(inferred, {}, component.facts.get("axis", axis), component.facts.get("ranks", ()))
     return LayerKind(name, facts, {}, component)
 
 
 @cache
 def _of_torch(name: str) -> LayerKind:
-    if name not in classes():
-        raise ConfigError(f"no layer of torch.nn is called {name!r}; {_known(name)}")
-    return LayerKind(name, TABLE.get(name, Facts()), _signature(name))
-
-
-def _known(name: str) -> str:
-    if name in NO_LAYERS or hasattr(nn, name):
-        return "it is no layer of one input; structures are residual, concat, sum, mul and repeat"
-    near = get_close_matches(name, classes(), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}expected one of its layers, such as Linear, Conv2d, LayerNorm or Dropout"
+    if name in classes():
+        return LayerKind(name, TABLE.get(name, Facts()), _signature(name))
+    if hasattr(nn, name):
+        raise ConfigError(
+            f"torch.nn.{name} is no layer of one input; structures are " + ", ".join(BESIDE)
+        )
+    raise ConfigError(unknown_layer(name, classes()))
 
 
 def said(error: Exception) -> str:

@@ -1,8 +1,7 @@
-"""Gated linear units beside torch's GLU: half of the features decides how much of the other half
-passes (Shazeer, 2020, arXiv 2002.05202).
+"""Gated linear units beside torch's GLU: one half of the features gates the other.
 
-Each stands behind a linear layer of twice the wanted width, in place of an activation. As in
-torch's GLU, the second half is the gate.
+Each stands behind a linear layer of twice the wanted width, in place of an activation (Shazeer,
+2020, arXiv 2002.05202). As in torch's GLU, the second half is the gate.
 """
 
 from typing import TYPE_CHECKING

@@ -7,40 +7,57 @@ from torch.nn import functional
 from nnarch.errors import ConfigError
 
 
-class MovingAverage(nn.Module):
-    """(..., T) to (..., T): the mean of the `width` steps around each.
+def odd(block: str, width: int) -> int:
+    """The width of a window that has a step in its middle.
 
-    Raises: ConfigError for an even width, which has no step in the middle.
+    Raises: ConfigError for an even one.
     """
+    if width % 2 == 0:
+        raise ConfigError(
+            f"{block}: got a width of {width}; expected an odd number, so that as many steps lie "
+            "before as behind"
+        )
+    return width
+
+
+def moving_average(series: Tensor, width: int) -> Tensor:
+    """(..., T) to (..., T): the mean of the `width` steps around each, ends repeated.
+
+    >>> moving_average(torch.tensor([[0.0, 3.0, 6.0]]), 3)
+    tensor([[1., 3., 5.]])
+    """
+    beyond = [-1] * (series.dim() - 1) + [width // 2]
+    first, final = series[..., :1].expand(beyond), series[..., -1:].expand(beyond)
+    longer = torch.cat([first, series, final], dim=-1).flatten(0, -2)
+    return functional.avg_pool1d(longer, width, stride=1).view_as(series)
+
+
+class MovingAverage(nn.Module):
+    """(B, ..., T) to the same: the mean around each step."""
 
     def __init__(self, width: int = 25):
         super().__init__()
-        if width % 2 == 0:
-            raise ConfigError(
-                f"{self.called}: got a width of {width}; expected an odd number, so that as many "
-                "steps lie before as behind"
-            )
-        self.width = width
-
-    called = "moving_average"
+        self.width = odd("moving_average", width)
 
     def forward(self, series: Tensor) -> Tensor:
-        beyond = [-1] * (series.dim() - 1) + [self.width // 2]
-        first, final = series[..., :1].expand(beyond), series[..., -1:].expand(beyond)
-        longer = torch.cat([first, series, final], dim=-1).flatten(0, -2)
-        return functional.avg_pool1d(longer, self.width, stride=1).view_as(series)
+        return moving_average(series, self.width)
 
     def extra_repr(self) -> str:
         return f"{self.width}"
 
 
-class Detrended(MovingAverage):
-    """(..., T) less its moving average."""
+class Detrended(nn.Module):
+    """(B, ..., T) to the same: what is left without the moving average."""
 
-    called = "detrended"
+    def __init__(self, width: int = 25):
+        super().__init__()
+        self.width = odd("detrended", width)
 
     def forward(self, series: Tensor) -> Tensor:
-        return series - super().forward(series)
+        return series - moving_average(series, self.width)
+
+    def extra_repr(self) -> str:
+        return f"{self.width}"
 
 
 class Last(nn.Module):
