@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows, balanced, order
+from nnarch.data.passages import Passages
 from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.training import batch_sizes
 
@@ -41,11 +42,17 @@ def contexts(rows: int) -> Contexts:
     return Contexts(ids, torch.arange(rows), torch.arange(rows) // 4 * 4, 3, 0)
 
 
+def passages(rows: int) -> Passages:
+    """Documents of four tokens make two passages each."""
+    return Passages.of(contexts(2 * rows))
+
+
 KINDS: dict[str, Any] = {
     "matrix": matrix,
     "pixels": pixels,
     "windows": windows,
     "contexts": contexts,
+    "passages": passages,
 }
 every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 

@@ -31,7 +31,7 @@ from nnarch.rundir import RunDir
 from nnarch.validate import fill_component
 
 PARTS = ("train", "val", "test")
-CONTEXT, SEED = 5, 3
+CONTEXT, BATCH, SEED = 5, 6, 3
 
 
 class Recurrent(nn.Module):
@@ -79,7 +79,7 @@ def config(path: Path, **changes: Any) -> dict[str, Any]:
         "optimizer": {"name": "sgd", "lr": 0.5},
         "sampling": "sequential",
         "precision": "float64",
-        "batch_size": 7,
+        "batch_size": BATCH,
         "epochs": 2,
         "seed": SEED,
         "threads": 1,
@@ -94,9 +94,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def history(run: RunDir) -> list[dict[str, float]]:
-    names, *rows = [
-        line.split(",") for line in (run.path / "history.csv").read_text().splitlines()
-    ]
+    names, *rows = [line.split(",") for line in (run.path / "history.csv").read_text().splitlines()]
     return [dict(zip(names, map(float, row), strict=True)) for row in rows]
 
 
@@ -174,9 +172,7 @@ def test_the_parts_hold_the_tokens_that_ordinary_networks_predict(documents: int
     given = tokens(documents)
     spec, faults = fill_component("data", {"source": "synthetic"}, ())
     assert not faults
-    one_by_one, at_once = (
-        datasets.make(given, spec, None, every=every) for every in (False, True)
-    )
+    one_by_one, at_once = (datasets.make(given, spec, None, every=every) for every in (False, True))
     for part in PARTS:
         target = joined(at_once.parts[part])[1]
         assert target[target != NOTHING].tolist() == joined(one_by_one.parts[part])[1].tolist()
@@ -191,9 +187,8 @@ def test_answers_lie_side_by_side_where_there_is_a_target():
     rows, truth = answered(outputs, torch.tensor([[1, NOTHING], [0, 2]]))
     assert torch.equal(rows, outputs.view(4, 3)[[0, 2, 3]])
     assert truth.tolist() == [1, 0, 2]
-    assert answered(outputs[0], truth)[0] is not None
-    plain = (torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
-    assert answered(*plain) == plain
+    numbers, target = torch.zeros(4, 3), torch.ones(4, 3)
+    assert answered(numbers, target) == (numbers, target)  # the very tensors
 
 
 # Training and measuring
@@ -217,7 +212,7 @@ def by_hand(run: RunDir) -> Iterator[tuple[float, nn.Module]]:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     while True:
         total = count = 0.0
-        for seen, told in zip(inputs.split(7), target.split(7), strict=True):
+        for seen, told in zip(inputs.split(BATCH), target.split(BATCH), strict=True):
             made = network(seen)
             loss = F.cross_entropy(made.flatten(0, 1), told.flatten(), ignore_index=-1)
             optimizer.zero_grad()
@@ -265,7 +260,7 @@ def test_every_token_counts_once_however_many_are_computed_together(
     monkeypatch.setattr(evaluation, "CHUNK", chunk)
     loss, accuracy = measured_by_hand(run)
     measured = trained.evaluate_run(run)
-    assert measured.loss == pytest.approx(loss, rel=1e-9)
+    assert measured.loss == pytest.approx(loss, rel=1e-6)
     assert measured.metrics["accuracy"] == pytest.approx(accuracy)
     assert len(measured.result.target) == len(
         experiment.data_of(configs.load(run.config))[2].chosen["test"]
@@ -301,9 +296,7 @@ def test_the_next_token_follows_from_the_last_ones(run: RunDir, prefix: str, tmp
     assert frame["probability"][0] == pytest.approx(float(expected.max()))
 
 
-def test_many_prefixes_are_answered_in_their_order(
-    run: RunDir, monkeypatch: pytest.MonkeyPatch
-):
+def test_many_prefixes_are_answered_in_their_order(run: RunDir, monkeypatch: pytest.MonkeyPatch):
     chance = torch.Generator().manual_seed(0)
     predictor = nnarch.load(run)
     given = torch.randint(1, 6, (50, CONTEXT), generator=chance)
@@ -346,7 +339,8 @@ def test_classes_of_tokens_are_not_balanced(tmp_path: Path):
 def test_the_report_is_that_of_any_network_for_this_text(tmp_path: Path):
     given = config(written(tmp_path))
     at_once, one_by_one = (
-        datareport.report(configs.load(given | {"model": model})) for model in ("every_token", "mlp")
+        datareport.report(configs.load(given | {"model": model}))
+        for model in ("every_token", "mlp")
     )
     assert at_once["notes"][:-1] == one_by_one["notes"]
     assert {**at_once, "notes": []} == {**one_by_one, "notes": []}

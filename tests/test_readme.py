@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import nnarch
+from nnarch.errors import ConfigError
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -54,6 +57,32 @@ def test_the_sweep_prints_the_best_run(project: Path) -> None:
         losses[run] = min(float(row.split(",")[column]) for row in history[1:])
     assert best == min(losses, key=lambda run: losses[run])
     assert float(value) == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_the_network_layer_by_layer_trains_and_takes_names_on_the_command_line(
+    tmp_path: Path,
+) -> None:
+    (text,) = re.findall(r"<!-- layers -->\n```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "net.yaml").write_text(text)
+    change = "model.layers.block.residual[1].Linear=32"
+    first, second = (
+        nnarch.train(tmp_path / "net.yaml", *changes, runs_dir=tmp_path)
+        for changes in ([], [change])
+    )
+    assert first.about["status"] == second.about["status"] == "finished"
+    assert first.about["parameters"] - second.about["parameters"] == 3 * 96 * (64 + 1 + 64)
+
+
+def test_the_fault_of_a_layer_is_told_as_the_readme_tells_it() -> None:
+    (shown,) = re.findall(r"`error: net.yaml:7: (model.layers.3..Linear: .*?)`", README, re.DOTALL)
+    convolutions = [{"Conv2d": [8, 3]}, "ReLU", {"MaxPool2d": 2}, {"Linear": "out"}]
+    images = {"source": "sklearn", "dataset": "digits", "images": True}
+    big = [{"Upsample": {"size": [28, 28]}}, *convolutions]
+    told = " ".join(shown.split())
+    with pytest.raises(ConfigError) as raised:
+        nnarch.build({"data": images, "model": {"layers": big}})
+    place = "config: model.layers[4].Linear: "
+    assert raised.value.lines == [place + told.removeprefix("model.layers[3].Linear: ")]
 
 
 def test_the_python_examples_run(project: Path) -> None:

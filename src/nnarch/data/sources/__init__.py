@@ -10,6 +10,7 @@ from nnarch.data.sources import (
     sklearn,
     synthetic,
     text,
+    waves,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "sklearn",
     "synthetic",
     "text",
+    "waves",
 ]
