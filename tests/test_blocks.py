@@ -60,6 +60,9 @@ SAMPLES: dict[str, list[Case]] = {
     ],
     "maximum": [Case(), Case({"dimension": -1, "keep": True}, (3, 4, 5))],
     "mean": [Case(), Case({"dimension": -1, "keep": True}, (3, 4, 5))],
+    "member_heads": [Case({"width": 3})],
+    "member_linear": [Case({"width": 3}), Case({"width": 3, "first": True})],
+    "members": [Case({"count": 3}, ROW), Case({"count": 2, "factors": False}, ROW)],
     "moving_average": [Case({"width": 3}), Case(shape=(9,)), Case({"width": 5}, (2, 3, 7))],
     "patches": [Case({"size": 2, "width": 5}, (3, 4, 6))],
     "periodic_embedding": [

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnarch.data.batch import Batch, answered
+from nnarch.data.batch import Batch, answered, of_each_member
 from nnarch.data.batches import Rows
 from nnarch.data.preprocessing.preprocess import Target
 from nnarch.data.task import Task
@@ -16,7 +16,8 @@ from nnarch.losses import Loss
 from nnarch.metrics import Result
 from nnarch.registry import metrics
 
-CHUNK = 8192  # rows at once, or tokens: enough to fill the cores, little enough for any memory
+CHUNK = 8192  # rows at once: enough to fill the cores, little enough for any memory
+USUAL = 1024  # numbers that a layer makes of a row, up to which so many rows are little
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,29 @@ def outputs(network: nn.Module, inputs: Tensor) -> Tensor:
     training = network.training
     network.eval()
     with torch.no_grad():
-        made = torch.cat([network(chunk) for chunk in inputs.split(rows_at_once(inputs))])
+        made = torch.cat([network(chunk) for chunk in inputs.split(rows_at_once(network, inputs))])
     network.train(training)
     return made
 
 
-def rows_at_once(inputs: Tensor) -> int:
-    """How many of such samples to compute together: a sample of tokens counts each of them.
+def rows_at_once(network: nn.Module, inputs: Tensor) -> int:
+    """How many of such samples to compute together: fewer where one makes many numbers.
 
-    >>> rows_at_once(torch.zeros(9, 2048)), rows_at_once(torch.zeros(9, 2048, dtype=torch.int64))
-    (8192, 4)
+    A token makes as many as a row of a table does.
+
+    >>> [rows_at_once(nn.ReLU(), torch.zeros(9, width)) for width in (20, 4096)]
+    [8192, 2048]
     """
-    return CHUNK if inputs.is_floating_point() else max(1, CHUNK // math.prod(inputs.shape[1:]))
+    numbers = math.prod(inputs.shape[1:]) * (1 if inputs.is_floating_point() else USUAL)
+    per_row = max(numbers, getattr(network, "widest", 0))
+    return max(1, min(CHUNK, CHUNK * USUAL // per_row))
+
+
+def predictions(loss: Loss, made: Tensor) -> Tensor:
+    """Probabilities or predicted values (N, ...) of outputs; of an ensemble, its members' mean."""
+    if made.dim() < 3:
+        return loss.predict(made)
+    return loss.predict(made.flatten(0, 1)).unflatten(0, made.shape[:2]).mean(1)
 
 
 def evaluate(
@@ -68,12 +80,12 @@ def evaluate(
     pieces = [
         answered(outputs(network, inputs), truth)
         for batch in rows.in_order(CHUNK)
-        for inputs, truth in _split(batch)
+        for inputs, truth in _split(network, batch)
     ]
     made, truth = (torch.cat(those) for those in zip(*pieces, strict=True))
     made = made.to(truth.dtype if truth.is_floating_point() else torch.float32)
-    measured = loss.values(made, truth).cpu().double().mean(0)
-    predicted = loss.predict(made)
+    measured = loss.values(*of_each_member(made, truth)).cpu().double().mean(0)
+    predicted = predictions(loss, made)
     if task.kind == "regression":
         predicted, truth = (target.inverse(numbers.cpu()) for numbers in (predicted, truth))
     truth = truth.long() if task.kind == "multilabel" else truth
@@ -85,9 +97,9 @@ def evaluate(
     )
 
 
-def _split(batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+def _split(network: nn.Module, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and targets, so many at once that the outputs of every token may be held."""
-    size = rows_at_once(batch.inputs)
+    size = rows_at_once(network, batch.inputs)
     return zip(batch.inputs.split(size), batch.target.split(size), strict=True)
 
 

@@ -17,7 +17,7 @@ from nnarch.data.preprocessing.sequenceinputs import TokenInputs
 from nnarch.data.table import Column, Table, numeric
 from nnarch.data.task import Task
 from nnarch.errors import DataError
-from nnarch.evaluation import outputs, rows_at_once
+from nnarch.evaluation import outputs, predictions, rows_at_once
 from nnarch.losses import Loss
 
 
@@ -48,7 +48,7 @@ class Predictor(nn.Module):
         weight = next(self.network.parameters())
         inputs = self.preprocess.inputs(raw.cpu())
         inputs = inputs.to(weight) if inputs.is_floating_point() else inputs.to(weight.device)
-        predicted = self.loss.predict(self._made(raw, inputs)).cpu()
+        predicted = predictions(self.loss, self._made(raw, inputs)).cpu()
         if self.task.kind != "regression":
             return predicted
         return self.preprocess.target.inverse(predicted)
@@ -58,7 +58,7 @@ class Predictor(nn.Module):
         made = self.preprocess.inputs
         if not (isinstance(made, TokenInputs) and made.every):
             return outputs(self.network, inputs)
-        size, last = rows_at_once(inputs), made.last(raw.cpu()).to(inputs.device)
+        size, last = rows_at_once(self.network, inputs), made.last(raw.cpu()).to(inputs.device)
         pieces = zip(inputs.split(size), last.split(size), strict=True)
         return torch.cat(
             [outputs(self.network, some)[torch.arange(len(some)), ends] for some, ends in pieces]

@@ -4,8 +4,9 @@ Most augmentations change inputs alone. One that mixes rows also says which othe
 now, and what share its own keeps; the loss is then mixed in the same shares, which holds for
 classes and numbers alike.
 
-A row of running text may hold many answers, one for each of its tokens; `answered` lays them side
-by side, so that a loss and a metric see one answer a row and need not know of text.
+A row of running text may hold many answers, one for each of its tokens, and an ensemble answers
+several times to a row; `answered` and `of_each_member` lay them side by side, so that a loss and a
+metric see one answer a row and need not know of either.
 """
 
 from collections.abc import Callable
@@ -42,11 +43,23 @@ Augmentation: TypeAlias = Callable[[Batch], Batch]
 def answered(
     outputs: "torch.Tensor", target: "torch.Tensor"
 ) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Outputs and targets one answer a row: (N, V) and (N,) of (B, T, V) and (B, T).
+    """Outputs and targets one answer a row: (N, V) and (N,) of texts' (B, T, V) and (B, T).
 
     Positions whose target is `NOTHING` are left out. What is one answer a row already stays.
     """
-    if outputs.dim() < 3:
+    if outputs.dim() < 3 or target.dim() < 2 or target.is_floating_point():
         return outputs, target
     there = target != NOTHING
     return outputs[there], target[there]
+
+
+def of_each_member(
+    outputs: "torch.Tensor", target: "torch.Tensor"
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Outputs and targets one member a row: (B * k, O) and (B * k, ...) of an ensemble's (B, k, O).
+
+    Every member has the same target. What is not of an ensemble stays.
+    """
+    if outputs.dim() < 3:
+        return outputs, target
+    return outputs.flatten(0, 1), target.repeat_interleave(outputs.shape[1], 0)

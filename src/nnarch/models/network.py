@@ -8,7 +8,7 @@ numbers as they come, just as a hand-written `nn.Sequential` would make them.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from nnarch.models.plan import Plan, Step
 from nnarch.models.structures import Branches, Chain, Link, Residual
 from nnarch.registry import initializations, models
 from nnarch.registry import layer as registered
+
+if TYPE_CHECKING:
+    from nnarch.models.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ def takes_codes(spec: Mapping[str, Any]) -> bool:
 def autoregressive(spec: Mapping[str, Any]) -> bool:
     """Whether a model answers to every token of a text at once: (B, T) to (B, T, outputs)."""
     return bool(models.get(spec["name"]).facts.get("autoregressive") or spec.get("autoregressive"))
+
+
+def is_ensemble(spec: Mapping[str, Any]) -> bool:
+    """Whether a model answers several times to each sample: (B, members, outputs)."""
+    return bool(models.get(spec["name"]).facts.get("ensemble") or spec.get("ensemble"))
 
 
 def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn.Module:
@@ -112,6 +120,8 @@ def describe(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Described
         made = replace(made, items=[first, *made.items])
     plan = plans.follow(made.items, made.at, plans.entering(inputs), inputs, outputs)
     expected = (*inputs.shape, outputs) if autoregressive(spec) else (outputs,)
+    if is_ensemble(spec):
+        expected = (*plan.after.shape[:1], outputs)
     if plan.after.shape != expected:
         raise ConfigError(
             f"{'.'.join(map(str, made.at))}: gives {plan.after}; expected {expected}, as the last "
@@ -126,7 +136,8 @@ def expanded(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> dict[str,
     if layers is None:
         return None
     written = {"layers": list(layers.items), "initialization": dict(layers.initialization)}
-    return written | ({"autoregressive": True} if autoregressive(spec) else {})
+    written |= {"autoregressive": True} if autoregressive(spec) else {}
+    return written | ({"ensemble": True} if is_ensemble(spec) else {})
 
 
 def _cure(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
@@ -140,6 +151,7 @@ def assembled(described: Described) -> nn.Module:
         assert described.module is not None
         return described.module
     network = build(described.plan)
+    network.widest = described.plan.widest
     initialize(network, described.layers.initialization)
     return network
 
@@ -149,7 +161,7 @@ def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     described, network = unallocated(spec, inputs, outputs)
     flops = described.plan and _told_flops(described.plan)
     if flops is None:
-        flops = sum(counted(network, inputs)["Global"].values())
+        flops = traced(network, inputs).flops[""]
     return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
 
 
@@ -190,58 +202,60 @@ def _is_activation(step: Step) -> bool:
     return component is not None and component.kind.name == "activation"
 
 
-def counted(network: nn.Module, inputs: Inputs) -> Mapping[str, Mapping[Any, int]]:
-    """Operations for one sample by torch's counter, which takes a second to import.
+def traced(network: nn.Module, inputs: Inputs) -> "Trace":
+    """One sample's way through a network on the meta device, which takes a while to import.
 
-    Args:
-        network: on the meta device.
-
-    Returns: for the name of each module that computes, as its root's class and its path, and for
-        "Global", how many each kind of operation takes.
+    Raises: ConfigError where the network does not take such samples.
     """
-    from torch.utils.flop_counter import FlopCounterMode
+    from nnarch.models.trace import trace
 
     try:
-        with FlopCounterMode(display=False) as counter, torch.device("meta"), torch.no_grad():
-            network.eval()(rows_of(inputs, 1))
+        return trace(network, rows_of(inputs, 1))
     except ConfigError:
         raise
     except Exception as error:  # a module of the user's own
         raise ConfigError(f"cannot take rows of shape {inputs.shape}: {cause(error)}") from error
-    return counter.flop_counts
 
 
 def build(plan: Plan) -> Chain:
     """The modules of a plan, in order, with the weights that are tied as one."""
-    made: dict[str, nn.Module] = {}
-    ties: list[tuple[nn.Module, str]] = []
-    network = _chain(plan, made, ties)
-    for module, name in ties:
-        module.weight = made[name].weight
-    return network
+    return _chain(plan, {})
 
 
-def _chain(plan: Plan, made: dict[str, nn.Module], ties: list[tuple[nn.Module, str]]) -> Chain:
+def _chain(plan: Plan, made: dict[str, nn.Module]) -> Chain:
+    """The modules of a plan; `made` are those before it, by the names that ties lead to."""
     modules: dict[str, nn.Module] = {}
     for name, step in plan.steps.items():
-        module = modules[name] = made[name] = _module(step, made, ties)
+        module = modules[name] = made[name] = _module(step, made)
         if step.tie:
-            ties.append((module, step.tie))
+            module.weight = made[step.tie].weight
     return Chain(modules, plan.kept)
 
 
-def _module(step: Step, made: dict[str, nn.Module], ties: list[tuple[nn.Module, str]]) -> nn.Module:
+def _module(step: Step, made: dict[str, nn.Module]) -> nn.Module:
     if step.is_layer:
         return torchlayers.find(step.word).make(step.arguments)
     if step.link is not None:
         return Link(step.link)
-    chains = [_chain(chain, made, ties) for chain in step.chains]
     if step.word == "repeat":
-        return Chain({str(time): chain for time, chain in enumerate(chains)})
+        return _repetition(step, made)
+    chains = [_chain(chain, made) for chain in step.chains]
     if step.word != "residual":
         return Branches(chains, step.word, step.dim)
-    project = None if step.project is None else _module(step.project, made, ties)
+    project = None if step.project is None else _module(step.project, made)
     return Residual(chains[0], project, _dropped(step.drop))
+
+
+def _repetition(step: Step, made: dict[str, nn.Module]) -> Chain:
+    """Behind it, what it calls `h` is `h.0` of the first time, `h.1` of the second."""
+    chains: dict[str, nn.Module] = {}
+    for time, plan in enumerate(step.chains):
+        inside = dict(made)
+        chains[str(time)] = _chain(plan, inside)
+        for name in inside.keys() - made.keys():
+            first, *rest = name.split(".")
+            made[".".join([first, str(time), *rest])] = inside[name]
+    return Chain(chains)
 
 
 def _dropped(share: float) -> nn.Module | None:

@@ -104,6 +104,11 @@ class Plan:
     kept: Mapping[str, str]
     after: Sample
 
+    @property
+    def widest(self) -> int:
+        """How many numbers the largest output of a layer has, for one sample."""
+        return max((math.prod(step.after.shape) for step in self.layers()), default=0)
+
     def layers(self) -> Iterator[Step]:
         """Every layer in it, in the order in which they are made."""
         for step in self.steps.values():
@@ -170,22 +175,13 @@ class _Follower:
             step, weight = self.step(item, sample, entered, scope)
             name = item.name or str(place)
             if item.name:
-                self._check_name(item, scope, steps)
+                _check_name(item)
                 kept[name] = str(self.keys)
                 self.keys += 1
                 scope[name] = _Kept(kept[name], step.after, weight)
             steps[name] = step
             sample = step.after
         return Plan(steps, kept, sample)
-
-    def _check_name(self, item: Item, scope: Scope, steps: Mapping[str, Step]) -> None:
-        place = dotted((*item.path, "as"))
-        if item.name in scope or item.name in steps:
-            raise ConfigError(f"{place}: {item.name!r} is the name of another item")
-        if hasattr(nn.ModuleList, str(item.name)):
-            raise ConfigError(
-                f"{place}: {item.name!r} means something to torch; expected another name"
-            )
 
     def step(
         self, item: Item, sample: Sample, entered: Sample, scope: Scope
@@ -312,6 +308,7 @@ class _Follower:
             given = self._meant(kind.arguments(item.value), entered, kind)
             _check_sample(kind, sample)
             arguments = self._completed(kind, given, sample)
+            _check_dimensions(kind, arguments, sample)
             known = (item.word, repr(sorted(arguments.items())), sample)
             if known not in self.seen:
                 self.seen[known] = _tried(kind, arguments, sample)
@@ -321,12 +318,14 @@ class _Follower:
         return Step(item.word, item.path, sample, after, arguments), weight
 
     def _meant(self, given: Mapping[str, Any], entered: Sample, kind: LayerKind) -> dict[str, Any]:
-        """Arguments with `out` and `same` as numbers."""
+        """Arguments with `out` and `same` as numbers; of a padding, torch knows `same` itself."""
         axis = kind.facts.axis or entered.axis
         width = entered.shape[0 if axis == "channels" else -1]
         symbols = {"out": self.outputs, "same": width}
         return {
-            name: symbols[value] if isinstance(value, str) and value in symbols else value
+            name: symbols.get(value, value)
+            if isinstance(value, str) and name != "padding"
+            else value
             for name, value in given.items()
         }
 
@@ -388,6 +387,12 @@ def _located(item: Item, message: str) -> str:
     return f"{dotted(item.at)}: {f'{item.word}: ' if item.bare else ''}{message}"
 
 
+def _check_name(item: Item) -> None:
+    if hasattr(nn.ModuleList, str(item.name)):
+        place = dotted((*item.path, "as"))
+        raise ConfigError(f"{place}: {item.name!r} means something to torch; expected another name")
+
+
 def _or_none(shape: tuple[int, ...] | None) -> str:
     return "none" if shape is None else f"of shape {shape}"
 
@@ -405,6 +410,23 @@ def _check_sample(kind: LayerKind, sample: Sample) -> None:
             f"got {sample}, whose channels come first; expected features: add Flatten before it, "
             "or transpose"
         )
+
+
+def _check_dimensions(kind: LayerKind, arguments: Mapping[str, Any], sample: Sample) -> None:
+    """Refuse what goes across samples, and what torch's meta device lets pass."""
+    rank = len(sample.shape)
+    for name in () if kind.component else ("dim", "start_dim", "end_dim"):
+        if not isinstance(dim := arguments.get(name), int):
+            continue
+        if dim in (0, -rank - 1):
+            raise ConfigError(f"{name}: got {dim}, which goes across samples; {_dims(rank)}")
+        if not -rank <= dim <= rank:
+            raise ConfigError(f"{name}: got {dim} for {sample}; {_dims(rank)}")
+
+
+def _dims(rank: int) -> str:
+    every = f"1 to {rank}" if rank > 1 else "1"
+    return f"expected {every}, or the last, -1"
 
 
 def _wanted_shapes(facts: torchlayers.Facts) -> str:
@@ -449,7 +471,7 @@ def _tried(
     if kind.component:
         axis = kind.component.facts.get("gives", axis)
     axis = "features" if len(shape) == 1 else axis
-    if len(shape) > len(sample.shape) and not kind.component and kind.name == "Unflatten":
+    if len(shape) > max(2, len(sample.shape)) and kind.name == "Unflatten":
         axis = "channels"
     return Sample(shape, axis), None if weight is None else tuple(weight.shape)
 

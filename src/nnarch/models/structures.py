@@ -25,7 +25,13 @@ def passed(module: nn.Module, inputs: Tensor, named: Named) -> Tensor:
 
 
 class Chain(nn.Sequential):
-    """One layer after the other; the outputs of some are kept under names for links."""
+    """One layer after the other; the outputs of some are kept under names for links.
+
+    Attributes:
+        widest: of a whole network, how many numbers its largest output has, for one sample.
+    """
+
+    widest = 0
 
     def __init__(self, modules: Mapping[str, nn.Module], kept: Mapping[str, str] | None = None):
         super().__init__(OrderedDict(modules))

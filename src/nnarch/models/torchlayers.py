@@ -111,7 +111,6 @@ SIZES = {
     "embed_dim", "input_size", "num_features", "num_embeddings", "num_channels", "num_parameters",
 }  # fmt: skip
 OURS_TO_SAY = {"device", "dtype"}  # where and of what type is said for the whole network
-OVER_ROWS = {"Softmax", "LogSoftmax", "Softmin", "Flatten", "Unflatten", "GLU"}  # if dim is 0
 
 
 @dataclass(frozen=True)
@@ -164,9 +163,8 @@ class LayerKind:
                 raise ConfigError(
                     f"{name}: missing; expected {_wanted(name, default) or 'a value'}"
                 )
-        rows = self.name in OVER_ROWS and 0 in (arguments.get("dim"), arguments.get("start_dim"))
-        if rows:
-            raise ConfigError("dim: got 0, which goes across samples; expected 1 or more, or -1")
+        if arguments.get("batch_first") is False:
+            raise ConfigError("batch_first: got false; expected true, which it is by itself here")
         return dict(arguments)
 
     def make(self, arguments: Mapping[str, Any]) -> nn.Module:
@@ -245,6 +243,7 @@ def _signature(name: str) -> dict[str, Any]:
         for each in inspect.signature(owner).parameters.values()
         if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
         and each.name not in {"inplace", *OURS_TO_SAY}
+        and not each.name.startswith("_")
         and not (owner is nn.RNNBase and each.name == "mode")
     }
     return found | ({"nonlinearity": "tanh"} if name == "RNN" else {})

@@ -13,6 +13,7 @@ def layers(
     layers: LayerList,
     initialization: Initialization = "default",
     autoregressive: bool = False,
+    ensemble: bool = False,
 ) -> Layers:
     """A network layer by layer: torch.nn's classes, registered layers, and structures of them.
 
@@ -24,5 +25,7 @@ def layers(
         layers: The layers in order, as `Linear`, `{Linear: 64}` or `{residual: [...]}`.
         initialization: How the weights begin; default is torch's own.
         autoregressive: Whether it answers to every token of a text from those before it.
+        ensemble: Whether it ends in (members, out), each member an answer of its own: their losses
+            are averaged in training, their predictions afterwards.
     """
     return Layers(layers, initialization, ("model", "layers"))
