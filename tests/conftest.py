@@ -142,7 +142,7 @@ SHARE = st.floats(0.01, 0.4)
 BY_HAND = {  # what a JSON Schema does not say of a key
     "name": st.from_regex(NAME, fullmatch=True),
     "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:12"]),
-    "monitor": st.sampled_from(["val_loss", "val_accuracy"]),
+    "monitor": st.sampled_from(["val_loss", "val_accuracy", "train_loss", "last"]),
     "split": st.builds(
         lambda val, test: {"train": 1 - val - test, "val": val, "test": test}, SHARE, SHARE
     ),
@@ -215,7 +215,8 @@ def _valid_values(part: dict[str, Any], whole: dict[str, Any]) -> st.SearchStrat
             return st.lists(_valid_values(part["items"], whole), min_size=least, max_size=most)
         case "object" if "properties" in part:
             inner = {key: _valid_values(part, whole) for key, part in part["properties"].items()}
-            return st.fixed_dictionaries({}, optional=inner)
+            required = {key: inner.pop(key) for key in part.get("required", [])}
+            return st.fixed_dictionaries(required, optional=inner)
         case "object":
             inner = _valid_values(part["additionalProperties"], whole)
             return st.dictionaries(TEXT, inner, max_size=3)

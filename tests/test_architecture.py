@@ -18,7 +18,7 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "errors", "lazy", "seeds", "options", "sections", "kinds", "component", "registry",
+    "errors", "lazy", "seeds", "options", "sections", "layerlist", "kinds", "component", "registry",
     "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
 COMPUTE = (
@@ -31,6 +31,7 @@ COMPUTE = (
     "data.formats.pictures", "data.formats.imagefolder", "data.sources.csv",
     "data.sources.parquet", "data.reading", "data.formats.wordcolumn", "data.sources.npz",
     "data.sources.idx", "data.sources.images", "data.sources.text", "data.sources.series",
+    "data.sources.waves",
     "data.sources.sklearn", "data.sources.synthetic", "data.sources", "data",
     "data.preprocessing", "data.preprocessing.statistics", "data.preprocessing.scaling",
     "data.preprocessing.conversion", "data.preprocessing.bagofwords", "data.preprocessing.cycles",
@@ -51,19 +52,27 @@ COMPUTE = (
     "models.blocks.modules.numeric", "models.blocks.reshaping", "models.blocks.positions",
     "models.blocks.attention", "models.blocks.gated", "models.blocks.depth",
     "models.blocks.series", "models.blocks.causal", "models.blocks.patches",
-    "models.blocks.tokens", "models.blocks.numeric", "models.blocks",
-    "models.mlp", "models.nlinear", "models", "models.network",
+    "models.blocks.tokens", "models.blocks.numeric", "models.blocks.columns", "models.blocks",
+    "models.families.convolutions", "models.families.patched", "models.families.sequences",
+    "models.families.cnn", "models.families.dlinear", "models.families.ft_transformer",
+    "models.families.gpt", "models.families.layers", "models.families.mixer",
+    "models.families.mlp", "models.families.nlinear", "models.families.resnet",
+    "models.families.resnet_mlp", "models.families.rnn", "models.families.tcn",
+    "models.families.transformer", "models.families.vit", "models.families",
+    "models", "models.torchlayers", "models.plan", "models.structures", "models.trace", "models.network", "models.summary", "models.footprint", "models.written",
+    "models.drawing",
     "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",
-    "optim.groups", "freezing",
+    "optim.statesize", "optim.groups", "freezing",
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
-    "training", "predictor",
+    "training", "compilation", "predictor",
     "prediction",
 )  # fmt: skip
 DISK = ("files", "framefile", "checkpoint", "rundir")
 JOBS = (
-    "provenance", "interrupts", "plugins", "folds", "compatibility", "experiment", "run", "trained",
+    "provenance", "interrupts", "plugins", "folds", "compatibility", "warmstart",
+    "experiment", "run", "trained",
     "recipes",
-    "starter", "datapage", "datareport", "describe",
+    "starter", "datapage", "datareport", "timing", "networkreport", "networkpage", "describe",
 )  # fmt: skip
 EDGE = ("__init__", "console", "ending", "cli", "__main__")
 ZONES = {"words": WORDS, "compute": COMPUTE, "disk": DISK, "jobs": JOBS, "edge": EDGE}

@@ -102,7 +102,7 @@ MEANING = {
     ),
     "26 option of another": (
         "optimizer: {name: adam, momentum: 0.9}\n",
-        "bad.yaml:2: optimizer.momentum: unknown key; known: lr, betas, eps",
+        "bad.yaml:2: optimizer.momentum: unknown key; known: groups, lr, betas, eps",
     ),
     "26 option of none": (
         "model: {activation: {name: relu, slope: 1}}\n",
@@ -187,7 +187,7 @@ MEANING = {
     "49 import string": ("model: os.system\n", "model: no model is called 'os.system'; known: mlp"),
     "40 monitor": (
         "monitor: loss\n",
-        "monitor: got 'loss'; expected val_loss, or val_ and a metric",
+        "monitor: got 'loss'; expected val_loss, val_ and a metric, train_loss, or last",
     ),
     "46 warmup": ("schedule: {warmup: -1}\n", "schedule.warmup: got -1; expected a number >= 0"),
     "a section": ("clip: 1\n", "clip: got 1; expected a mapping (norm, value)"),

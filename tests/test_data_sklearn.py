@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from nnarch.data.array import Array
 from nnarch.data.sources.sklearn import Dataset, sklearn
+from nnarch.data.table import Table
+from nnarch.errors import ConfigError
 from nnarch.registry import sources
 
 SHAPES: dict[Dataset, tuple[int, int]] = {
@@ -25,6 +28,7 @@ CLASSES: dict[Dataset, tuple[str, set[str]]] = {
 @pytest.mark.parametrize("dataset", SHAPES)
 def test_every_data_set_is_a_table(dataset: Dataset):
     table = sklearn(dataset=dataset)
+    assert isinstance(table, Table)
     assert table.inputs.shape == SHAPES[dataset]
     assert table.inputs.dtype == torch.float64
     assert table.inputs.is_contiguous()
@@ -45,6 +49,7 @@ def test_classes_have_their_names(dataset: Dataset):
 
 def test_the_values_are_the_published_ones():
     iris = sklearn(dataset="iris")
+    assert isinstance(iris, Table)
     assert iris.inputs[0].tolist() == [5.1, 3.5, 1.4, 0.2]
     assert iris.input_names[0] == "sepal length (cm)"
     assert isinstance(iris.target, list)
@@ -66,5 +71,20 @@ def test_linnerud_has_three_targets():
     assert table.target_names == ("Weight", "Waist", "Pulse")
 
 
-def test_the_option_is_explained():
-    assert sources.get("sklearn").schema.model_fields["dataset"].description
+def test_digits_are_images_where_images_are_wanted():
+    rows, images = sklearn(dataset="digits"), sklearn(dataset="digits", images=True)
+    assert isinstance(images, Array)
+    assert images.inputs.shape == (1797, 1, 8, 8)
+    assert torch.equal(images.inputs.flatten(1), rows.inputs)
+    assert (images.target, images.target_names) == (rows.target, rows.target_names)
+
+
+@pytest.mark.parametrize("dataset", sorted({*SHAPES} - {"digits"}))
+def test_no_other_data_set_is_images(dataset: Dataset):
+    with pytest.raises(ConfigError, match=rf"data\.images: got true for {dataset}; expected"):
+        sklearn(dataset=dataset, images=True)
+
+
+@pytest.mark.parametrize("option", ["dataset", "images"])
+def test_every_option_is_explained(option: str):
+    assert sources.get("sklearn").schema.model_fields[option].description

@@ -1,5 +1,6 @@
 """From a list of layers to a network: an mlp against hand-written ones, and the list itself."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from nnarch.errors import ConfigError
 from nnarch.models import network as networks
 from nnarch.models.layers import Layer, Layers
 from nnarch.models.network import Size
+from nnarch.models.plan import Plan, Sample, follow
+from nnarch.models.structures import Residual
 from nnarch.registry import models
 from nnarch.validate import fill_component
 
@@ -54,7 +57,7 @@ def test_the_network_of_the_first_example_is_what_one_would_write_by_hand():
     torch.manual_seed(SEED)
     by_hand = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 1))
     assert_same(mlp(widths=[20]), by_hand, 7, 10)
-    assert str(mlp(widths=[20])) == str(by_hand)
+    assert str(list(mlp(widths=[20]))) == str(list(by_hand))
     assert list(mlp(widths=[20]).state_dict()) == list(by_hand.state_dict())
 
 
@@ -156,13 +159,13 @@ def test_residual_links_go_around_layers_that_keep_the_width(inputs: int):
 def test_where_no_width_is_kept_residual_changes_nothing():
     plain, linked = (mlp(widths=[8, 4], residual=residual) for residual in (False, True))
     assert_same(linked, plain, 7, 10)
-    assert not any(isinstance(module, networks.Residual) for module in linked.modules())
+    assert not any(isinstance(module, Residual) for module in linked.modules())
 
 
 def test_a_residual_link_spans_normalization_activation_and_dropout():
     network = mlp(8, widths=[8], residual=True, normalization="batch", dropout=0.5)
-    (block,) = (module for module in network.modules() if isinstance(module, networks.Residual))
-    kinds = [type(module) for module in block]
+    (block,) = (module for module in network.modules() if isinstance(module, Residual))
+    kinds = [type(module) for module in block.body]
     assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout]
 
 
@@ -218,71 +221,83 @@ GIVEN: list[Layer] = [
     {"residual": [{"LayerNorm": {"eps": 0.1}}, {"Linear": {"out_features": 8}}, "relu"]},
     {"Linear": {"out_features": "out", "bias": False}},
 ]
-WRITTEN: list[Layer] = [
-    {"Linear": {"in_features": 4, "out_features": 8}},
-    {"BatchNorm1d": {"num_features": 8}},
-    {
-        "residual": [
-            {"LayerNorm": {"normalized_shape": 8, "eps": 0.1}},
-            {"Linear": {"in_features": 8, "out_features": 8}},
-            "relu",
-        ]
-    },
-    {"Linear": {"in_features": 8, "out_features": 3, "bias": False}},
-]
 
 
-def test_what_shapes_decide_is_written_out():
-    assert networks.explicit(GIVEN, (4,), 3) == WRITTEN
-    assert networks.explicit(WRITTEN, (4,), 3) == WRITTEN
+def followed(items: list[Layer], *shape: int, outputs: int = 3) -> Plan:
+    inputs = Inputs(shape)
+    return follow(items, ("model", "layers"), Sample(shape), inputs, outputs)
+
+
+def arguments(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+    return [(step.word, dict(step.arguments)) for step in plan.layers()]
+
+
+def test_what_shapes_decide_is_filled_in():
+    assert arguments(followed(GIVEN, 4)) == [
+        ("Linear", {"in_features": 4, "out_features": 8}),
+        ("BatchNorm1d", {"num_features": 8}),
+        ("LayerNorm", {"normalized_shape": 8, "eps": 0.1}),
+        ("Linear", {"in_features": 8, "out_features": 8}),
+        ("relu", {}),
+        ("Linear", {"in_features": 8, "out_features": 3, "bias": False}),
+    ]
+
+
+def test_what_is_filled_in_may_be_given_as_well():
+    full: list[Layer] = [{word: given} for word, given in arguments(followed(GIVEN[:2], 4))]
+    assert arguments(followed(full, 4)) == arguments(followed(GIVEN[:2], 4))
 
 
 def test_the_given_list_is_left_alone():
-    networks.explicit(GIVEN, (4,), 3)
-    assert GIVEN[0] == {"Linear": {"out_features": 8}}
-    assert GIVEN[3] == {"Linear": {"out_features": "out", "bias": False}}
+    before = copy.deepcopy(GIVEN)
+    networks.build(followed(GIVEN, 4))
+    assert before == GIVEN
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"Linear": {"in_features": 5, "out_features": 8}}, "Linear: got in_features 5"),
-        ({"BatchNorm1d": {"num_features": 5}}, "BatchNorm1d: got num_features 5"),
-        ({"LayerNorm": {"normalized_shape": 5}}, "LayerNorm: got normalized_shape 5"),
+        ({"Linear": {"in_features": 5, "out_features": 8}}, r"\.Linear: got in_features 5"),
+        ({"BatchNorm1d": {"num_features": 5}}, r"\.BatchNorm1d: got num_features 5"),
+        ({"LayerNorm": {"normalized_shape": 5}}, r"\.LayerNorm: got normalized_shape 5"),
         ({"LayerNorm": {"normalized_shape": [2, 4]}}, r"got normalized_shape \[2, 4\]"),
-        ({"residual": [{"Linear": {"in_features": 5, "out_features": 4}}]}, "got in_features 5"),
+        (
+            {"residual": [{"Linear": {"in_features": 5, "out_features": 4}}]},
+            r"\.residual\[0\]\.Linear: got in_features 5",
+        ),
     ],
     ids=str,
 )
 def test_a_given_value_is_checked_not_overridden(wrong: Layer, said: str):
     with pytest.raises(ConfigError, match=rf"{said} for samples of shape \(4,\); expected 4"):
-        networks.explicit([wrong], (4,), 3)
+        followed([wrong], 4)
 
 
 def test_a_layer_norm_may_span_several_dimensions():
     given: list[Layer] = [{"LayerNorm": {"normalized_shape": [3, 4]}}]
-    assert networks.explicit(given, (2, 3, 4), 1) == given
+    plan = followed(given, 2, 3, 4)
+    assert plan.after.shape == (2, 3, 4)
+    rows = samples(5, 2, 3, 4)
+    expected = nn.functional.layer_norm(rows, (3, 4))
+    torch.testing.assert_close(networks.build(plan)(rows), expected)
 
 
-def test_a_written_list_is_built_in_order():
-    network = networks.build(WRITTEN)
-    assert parts(network) == [
-        repr(module)
-        for module in (
-            nn.Linear(4, 8),
-            nn.BatchNorm1d(8),
-            nn.LayerNorm(8, eps=0.1),
-            nn.Linear(8, 8),
-            nn.ReLU(),
-            nn.Linear(8, 3, bias=False),
-        )
-    ]
-    network.eval()
+def test_a_list_is_built_in_order():
+    torch.manual_seed(SEED)
+    network = networks.build(followed(GIVEN, 4))
+    torch.manual_seed(SEED)
+    first, norm = nn.Linear(4, 8), nn.BatchNorm1d(8)
+    inner = nn.Sequential(nn.LayerNorm(8, eps=0.1), nn.Linear(8, 8), nn.ReLU())
+    last = nn.Linear(8, 3, bias=False)
+    by_hand = nn.Sequential(first, norm, *inner, last)
+    assert parts(network) == parts(by_hand)
+    for ours, theirs in zip(network.parameters(), by_hand.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
     rows = samples(5, 4)
-    first, norm, block, last = network
-    inner_norm, inner, relu = block.children()
+    network.eval()
+    by_hand.eval()
     hidden = norm(first(rows))
-    torch.testing.assert_close(network(rows), last(hidden + relu(inner(inner_norm(hidden)))))
+    torch.testing.assert_close(network(rows), last(hidden + inner(hidden)))
 
 
 def test_the_size_of_an_mlp_by_hand():

@@ -216,6 +216,78 @@ def test_every_rule_is_torchs(name: str, options: dict, reference: Any, dtype: A
         torch.testing.assert_close(one, other, rtol=rtol, atol=rtol / 10)
 
 
+def grouped(params: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Three groups, of which one has a rate and one a decay of its own."""
+    first, *others, last = params
+    return [{"params": others}, {"params": [first], "lr": 0.3}, {"params": [last]}]
+
+
+@pytest.mark.parametrize(("name", "options", "reference"), RULES, ids=identified)
+@pytest.mark.usefixtures("exact")
+def test_every_rule_has_groups_as_torch_has(name: str, options: dict, reference: Any):
+    ours, theirs = parameters(), parameters()
+    groups = grouped(ours), grouped(theirs)
+    for made in groups if name != "rprop" else ():
+        made[0]["weight_decay"] = 0.4
+    mine, other = build(name, groups[0], **options), reference(groups[1])
+    for step in range(20):
+        for params, optimizer in ((ours, mine), (theirs, other)):
+            generator = torch.Generator().manual_seed(step)
+            for each in params:
+                each.grad = torch.randn(each.shape, generator=generator, dtype=each.dtype)
+            optimizer.step()
+        if step == 9:
+            state = copy.deepcopy(mine.state_dict())
+            mine = build(name, grouped(ours), **options)
+            mine.load_state_dict(state)
+    for one, another in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, another, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("exact")
+def test_muon_has_groups_of_matrices_and_of_others():
+    ours, theirs = parameters(), parameters()
+    mine = build("muon", [{"params": ours[:2]}, {"params": ours[2:], "lr": 0.2}], lr=0.1)
+    muon = {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    others = [
+        optim.Muon([theirs[0]], lr=0.1, **muon),
+        optim.AdamW([theirs[1]], lr=0.1, weight_decay=0.1),
+        optim.Muon([theirs[3]], lr=0.2, **muon),
+        optim.AdamW([theirs[2], theirs[4]], lr=0.2, weight_decay=0.1),
+    ]
+    for step in range(5):
+        for params, optimizers_ in ((ours, [mine]), (theirs, others)):
+            generator = torch.Generator().manual_seed(step)
+            for each in params:
+                each.grad = torch.randn(each.shape, generator=generator, dtype=each.dtype)
+            for optimizer in optimizers_:
+                optimizer.step()
+    for one, another in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, another, rtol=1e-10, atol=1e-12)
+
+
+def test_a_state_of_other_groups_is_refused():
+    params = parameters()
+    state = build("adamw", grouped(params)).state_dict()
+    with pytest.raises(ValueError, match=r"a state of 3 \+ 1 \+ 1 parameters is not one of 5"):
+        build("adamw", params).load_state_dict(state)
+
+
+def test_settled_parameters_stay_where_they_are():
+    net = network()
+    optimizer = build("adamw", net.parameters())
+    closure(net, optimizer)()
+    before = weights(net)
+    optimizer.settle()
+    assert torch.equal(weights(net), before)
+    places = [each.data_ptr() for each in net.parameters()]
+    again = network()
+    take(3, net, optimizer)
+    take(3, again, build("adamw", again.parameters()))
+    assert [each.data_ptr() for each in net.parameters()] == places
+    assert torch.equal(weights(net), weights(again))
+
+
 @pytest.mark.parametrize("name", REFERENCES)
 def test_options_reach_torch(name: str):
     options, reference = REFERENCES[name]

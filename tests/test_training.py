@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from nnarch import config as configs
 from nnarch import experiment
-from nnarch.data.batch import Batch
+from nnarch.data.batch import NOTHING, Batch
 from nnarch.data.batches import Matrix, Pixels, order
 from nnarch.data.preprocessing.arrayinputs import ArrayInputs
-from nnarch.errors import Diverged
+from nnarch.errors import ConfigError, Diverged
 from nnarch.experiment import Experiment
+from nnarch.gradient import gradient
 from nnarch.training import Record, batch_sizes, train
 
 CONFIG = "configs/mlp.yaml"
@@ -219,6 +220,40 @@ def test_the_monitored_metric_may_be_better_when_higher() -> None:
     assert ready.training.best_epoch == first
 
 
+def test_the_training_loss_may_be_monitored() -> None:
+    changes: dict[str, Any] = {"optimizer": {"name": "sgd", "lr": 0.5}, "epochs": 200}
+    ready = prepared(monitor="train_loss", early_stopping={"patience": 4}, **changes)
+    seen = [record.train_loss for record in records(ready)]
+    assert ready.training.best_epoch == seen.index(min(seen)) + 1
+    assert len(seen) == ready.training.best_epoch + 4 < 200
+
+
+def test_the_last_epoch_may_be_the_best() -> None:
+    ready = prepared(monitor="last", optimizer={"name": "sgd", "lr": 0.5}, epochs=8)
+    seen = list(records(ready))
+    assert [record.improved for record in seen] == [True] * 8
+    assert ready.training.best_epoch == 8
+    assert min(seen, key=lambda record: record.val_loss).epoch < 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"early_stopping": {"patience": 2}},
+            "early_stopping: got monitor: last, by which every epoch is better than the one before",
+        ),
+        ({"schedule": "plateau"}, "schedule: plateau follows what is monitored; got monitor: last"),
+    ],
+)
+def test_nothing_waits_for_the_last_epoch_to_be_worse(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepared(monitor="last", **changes)
+    assert caught.value.lines[0].startswith(f"config: {message}")
+
+
 def test_plateau_hears_of_every_epoch() -> None:
     schedule = {"name": "plateau", "factor": 0.5, "patience": 0, "threshold": 0.0}
     ready = prepared(schedule=schedule, optimizer={"name": "sgd", "lr": 0.4}, epochs=12)
@@ -409,6 +444,65 @@ def test_batch_normalisation_survives_a_row_left_over() -> None:
     assert len(ready.rows["train"]) == 240
     (record,) = records(ready)
     assert math.isfinite(record.train_loss)
+
+
+ACCUMULATED: dict[str, Any] = {
+    "precision": "float64",
+    "optimizer": {"name": "adamw", "lr": 0.02},
+    "schedule": "cosine",
+    "clip": {"norm": 0.1},
+    "average": {"decay": 0.9},
+}
+
+
+@pytest.mark.parametrize("data", [SMALL, CLASSES], ids=["numbers", "classes"])
+@pytest.mark.parametrize(("size", "batches"), [(20, 3), (7, 4), (7, 1000), (48, 5)])
+def test_batches_make_the_step_of_one_large_batch(
+    data: dict[str, Any], size: int, batches: int
+) -> None:
+    """Whatever is left over at the end of an epoch is a step as well."""
+    several = prepared(data=data, batch_size=size, accumulate=batches, **ACCUMULATED)
+    whole = prepared(data=data, batch_size=min(240, size * batches), **ACCUMULATED)
+    ours, theirs = list(records(several)), list(records(whole))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.train_loss == pytest.approx(other.train_loss, rel=1e-9)
+        assert mine.lr == pytest.approx(other.lr)
+    for model in ("network", "model"):  # as it is, and averaged once a step
+        pairs = zip(
+            getattr(several.training, model).parameters(),
+            getattr(whole.training, model).parameters(),
+            strict=True,
+        )
+        for mine, other in pairs:
+            torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-11)
+
+
+def test_passages_of_different_lengths_count_by_their_tokens() -> None:
+    """The gradient of batches is that of all their answers, whatever batch holds how many."""
+    rows, loss = prepared().rows["train"], prepared(data=CLASSES).loss
+    chance = torch.Generator().manual_seed(0)
+    target = torch.randint(3, (6, 5), generator=chance)
+    target[0, 1:] = target[3, 2:] = NOTHING
+    inputs = torch.randn(6, 5, 4, generator=chance)
+    grads = []
+    for cut in (6, 2):
+        network = nn.Linear(4, 3)
+        nn.init.constant_(network.weight, 0.1)
+        nn.init.zeros_(network.bias)
+        parts = zip(inputs.split(cut), target.split(cut), strict=True)
+        gradient(network, loss, rows, [Batch(*part) for part in parts], "float32")
+        grads.append(network.weight.grad)
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-7)
+
+
+def test_more_batches_than_there_are_is_warned_of() -> None:
+    assert "accumulate 9 is all of an epoch's 8 batches" in prepared(accumulate=9).warnings
+    assert prepared(accumulate=8).warnings == []
+
+
+def test_lbfgs_takes_a_step_a_batch() -> None:
+    with pytest.raises(ConfigError, match="accumulate: lbfgs computes its own gradients"):
+        prepared(optimizer="lbfgs", accumulate=2)
 
 
 @pytest.mark.gpu

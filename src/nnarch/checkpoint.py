@@ -132,6 +132,18 @@ def _loaded(directory: Path, state: bool) -> Checkpoint:
         raise RunError(f"{directory}: not a checkpoint of nnarch: {_first_line(error)}") from error
 
 
+def sha256(directory: Path) -> str:
+    """The SHA-256 of a checkpoint's manifest, which holds those of its files.
+
+    Raises: RunError where there is none.
+    """
+    path = _place(directory)[0] / MANIFEST
+    try:
+        return hashlib.sha256(files.read(path)).hexdigest()
+    except OSError as error:
+        raise RunError(f"{path}: {reason(error)}") from error
+
+
 def _weights(tensors: "Mapping[str, Tensor]") -> bytes:
     import safetensors.torch
 

@@ -24,7 +24,8 @@ from nnarch.errors import DataError
 from nnarch.evaluation import outputs
 from nnarch.metrics import DEFAULTS
 from nnarch.models import network as networks
-from nnarch.registry import augmentations, losses, metrics, models, suggestion
+from nnarch.optim.groups import numbers_of
+from nnarch.registry import augmentations, losses, metrics, models, optimizers, suggestion
 from nnarch.validate import fill_component
 
 DEFAULT_LOSS = {
@@ -54,11 +55,16 @@ def completed(config: Config, task: Task) -> Config:
         raise config.fault(
             ("metrics",), f"{scaled[0]} is of a target that is not learnt as its logarithm"
         )
-    known = ["val_loss", *(f"val_{spec['name']}" for spec in measured)]
+    known = ["val_loss", *(f"val_{spec['name']}" for spec in measured), "train_loss", "last"]
     if config.monitor not in known:
         raise config.fault(
             ("monitor",), f"{config.monitor!r} is not measured; {suggestion(config.monitor, known)}"
         )
+    if config.monitor == "last" and config.early_stopping:
+        raise config.fault(
+            ("early_stopping",), "got monitor: last, by which every epoch is better than the one "
+            "before; expected monitor: val_loss, train_loss, or val_ and a metric"
+        )  # fmt: skip
     return config.model_copy(update={"loss": loss, "metrics": measured})
 
 
@@ -73,6 +79,23 @@ def _filled(kind: str, name: str) -> dict[str, Any]:
     spec, faults = fill_component(kind, name, ())
     assert not faults, faults
     return spec
+
+
+def check_optimizer(config: Config) -> None:
+    """Whether the optimizer takes its groups, and steps of several batches."""
+    component = optimizers.get(config.optimizer["name"])
+    if component.facts.get("closure"):
+        whole = f"{component.name} computes its own gradients, of the whole network"
+        if config.optimizer["groups"]:
+            raise config.fault(("optimizer", "groups"), f"{whole}; expected none")
+        if config.accumulate > 1:
+            raise config.fault(("accumulate",), f"{whole}; expected 1, and a larger batch_size")
+    for number, group in enumerate(config.optimizer["groups"]):
+        for name in numbers_of(group):
+            if name not in component.schema.model_fields:
+                raise config.fault(
+                    ("optimizer", "groups", number, name), f"{component.name} has no {name}"
+                )
 
 
 def check_sign(loss: str, dataset: Dataset) -> None:

@@ -36,11 +36,21 @@ MOST_LEAKS = 5  # told one by one
 
 
 def report(config: Config) -> dict[str, Any]:
-    """What the data of a config is, as plain data.
+    """What the data of a config is, as plain data; with folds, as the first of them has it.
 
     Raises: ConfigError or DataError where the data cannot be learnt so.
     """
-    found = _Found.of(config)
+    return report_on(*experiment.data_of(folds.configs(config)[0]))
+
+
+def report_on(config: Config, data: Samples, dataset: Dataset) -> dict[str, Any]:
+    """The same of what `experiment.data_of` has read and made ready.
+
+    Raises: ConfigError or DataError where the data cannot be learnt so.
+    """
+    whole = datasets.whole(data, config.data)
+    left_out = len(data) - len(whole)
+    found = _Found(config, config.data, whole, left_out, dataset, dataset.chosen)
     said: dict[str, Any] = {
         "task": found.dataset.task.kind,
         "about": str(found.dataset.task),
@@ -68,12 +78,6 @@ class _Found:
     left_out: int
     dataset: Dataset
     chosen: Parts
-
-    @classmethod
-    def of(cls, config: Config) -> "_Found":
-        config, data, dataset = experiment.data_of(folds.configs(config)[0])
-        whole = datasets.whole(data, config.data)
-        return cls(config, config.data, whole, len(data) - len(whole), dataset, dataset.chosen)
 
     @cached_property
     def statistics(self) -> Statistics:

@@ -6,12 +6,13 @@ loss, say) is filled into the config here, so that the config of a run is comple
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from nnarch import compatibility, devices, plugins
+from nnarch import compatibility, compilation, devices, plugins, warmstart
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.batches import Rows
@@ -20,9 +21,12 @@ from nnarch.data.parting import Samples
 from nnarch.data.task import REGRESSION, Task
 from nnarch.errors import ConfigError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs, rows_at_once
+from nnarch.freezing import freeze, set_to_train
+from nnarch.gradient import gradient
 from nnarch.losses import Loss
 from nnarch.models import network as networks
 from nnarch.models.network import Size
+from nnarch.optim.groups import assigned, few, in_groups, numbers_of
 from nnarch.registry import (
     losses,
     metrics,
@@ -30,10 +34,12 @@ from nnarch.registry import (
     schedules,
     sources,
 )
-from nnarch.schedules import with_warmup
+from nnarch.schedules import Observer, with_warmup
 from nnarch.training import Settings, Training, averaged
+from nnarch.warmstart import WarmStart
 
 FEW = 64  # rows, to try a network on
+FITTED = 100_000  # training rows that a layer is fitted to, if one is
 DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
 
 
@@ -50,6 +56,7 @@ class Experiment:
     rows: dict[str, Rows]
     settings: Settings
     training: Training
+    warm_start: WarmStart | None = None
 
     @property
     def task(self) -> Task:
@@ -60,17 +67,35 @@ class Experiment:
         """What a user should know before training: what was inferred, and what it will be."""
         rows = {name: len(those) for name, those in self.dataset.chosen.items()}
         parts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
-        optimizer, rate = self.config.optimizer, self.training.base_lrs[0]
+        optimizer = self.config.optimizer
+        rate = optimizer.get("lr", self.training.base_lrs[0])
         cpu = f", {self.threads} thread{'s' * (self.threads > 1)}"
         said = [
             f"{self.task}",
             f"{sum(rows.values()):,} {self.dataset.noun} ({parts}), {self._inputs}",
             *self.dataset.notes,
-            f"{self.config.model['name']} with {self.size.parameters:,} parameters, "
-            f"{optimizer['name']} with lr {rate:g}, on {self.device}"
+            f"{self.config.model['name']} with {self.size.parameters:,} parameters"
+            f"{self._trained}, {optimizer['name']} with lr {rate:g}, on {self.device}"
             + (cpu if self.device.type == "cpu" else ""),
+            *self._groups,
+            *([self.warm_start.sentence] if self.warm_start else []),
         ]
         return said + [f"warning: {warning}" for warning in self.warnings]
+
+    @property
+    def _trained(self) -> str:
+        """How many parameters train, where some are frozen."""
+        each = list(self.training.network.parameters())
+        trained = sum(one.numel() for one in each if one.requires_grad)
+        return f" of which {trained:,} train" if not all(one.requires_grad for one in each) else ""
+
+    @property
+    def _groups(self) -> Iterator[str]:
+        """Who is in each group of the optimizer, and what it has of its own."""
+        groups = self.config.optimizer["groups"]
+        for group, names in zip(groups, assigned(self.training.network, groups), strict=True):
+            numbers = [f"{key} {value:g}" for key, value in numbers_of(group).items()]
+            yield f"{' and '.join(numbers) or 'nothing of its own'} for {few(names)}"
 
     @property
     def _inputs(self) -> str:
@@ -94,6 +119,9 @@ class Experiment:
         rows = len(self.rows["train"])
         if config.batch_size != "all" and config.batch_size > rows:
             said.append(f"batch_size {config.batch_size} is all of the {rows} training rows")
+        batches = math.ceil(rows / self.settings.batch_size)
+        if config.accumulate > batches:
+            said.append(f"accumulate {config.accumulate} is all of an epoch's {batches} batches")
         marks = [config.schedule["warmup"], *config.schedule.get("milestones", [])]
         late = [mark for mark in marks if mark >= config.epochs]
         if late:
@@ -106,7 +134,7 @@ class Experiment:
             and config.batch_size != "all"
         ):
             said.append(f"{config.optimizer['name']} expects batch_size: all")
-        return said
+        return said + (self.warm_start.warnings if self.warm_start else [])
 
     def evaluate(self, part: str, first: int | None = None) -> Evaluation:
         """Measure the network on `train`, `val` or `test`, or on the first few rows of it."""
@@ -125,25 +153,49 @@ def prepare(config: Config) -> Experiment:
 
     Raises: ConfigError, DataError or MachineError, with nothing written.
     """
-    device, dtype = devices.choose(config.device), DTYPES[config.precision]
+    devices.choose(config.device)  # told before data is read
     config, _, dataset = data_of(config)
+    return with_data(config, dataset)
+
+
+def with_data(config: Config, dataset: Dataset) -> Experiment:
+    """The experiment on a dataset that is made already, as `data_of` gives both.
+
+    Raises: ConfigError, DataError or MachineError, with nothing written.
+    """
+    device, dtype = devices.choose(config.device), DTYPES[config.precision]
     config = compatibility.completed(config, dataset.task)
     assert config.loss is not None
     compatibility.check_sampling(config, dataset)
+    compatibility.check_optimizer(config)
     with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
     size = _size(config, dataset, loss)
     with config.locating("model"), torch.random.fork_rng(devices=[]):
         network = networks.make(config.model, dataset.inputs, loss.outputs, config.seed)
+        networks.fit_to(network, lambda: _first_rows(dataset, FITTED))
     compatibility.check_channels(config, dataset)
     compatibility.check_batches(config, network, len(dataset.parts["train"]))
     network = network.to(device, dtype)
+    warm_start = warmstart.begin(network, config, dataset)
+    with config.locating("freeze"):
+        freeze(network, config.freeze)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
     threads = devices.threads(config.threads, 3.0 * size.flops * _batch_size(config, dataset))
-    settings, training = _settings(config, dataset), _training(config, network)
-    ready = Experiment(config, dataset, loss, size, device, threads, rows, settings, training)
+    settings, training = _settings(config, dataset), training_of(config, network)
+    ready = Experiment(
+        config, dataset, loss, size, device, threads, rows, settings, training, warm_start
+    )
     _check_outputs(ready)
+    if config.compile:
+        with devices.computing(device, threads):
+            compilation.compile(network, training.optimizer, lambda: _first_gradient(ready))
     return ready
+
+
+def _first_rows(dataset: Dataset, count: int) -> Tensor:
+    """The first training rows, as the network takes them."""
+    return next(dataset.parts["train"].first(count).in_order(count)).inputs
 
 
 def data_of(config: Config) -> tuple[Config, Samples, Dataset]:
@@ -194,17 +246,28 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
 def _check_outputs(ready: Experiment) -> None:
     """A look at a few rows, so that what the network or a metric refuses is refused now."""
     few = next(ready.rows["val"].first(FEW).in_order(FEW)).inputs
-    few = few[: rows_at_once(few)]
+    few = few[: rows_at_once(ready.training.network, few)]
     every = networks.autoregressive(ready.config.model)
     expected = (*few.shape[: 2 if every else 1], ready.loss.outputs)
     with ready.config.locating("model"):
         made = _shape(ready.training.network, few)
+        if networks.is_ensemble(ready.config.model) and len(made) == 3:
+            made = (made[0], *made[2:])
         if made != expected:
             raise ConfigError(f"gives {made} for {len(few)} rows; expected {expected}")
     if every:
         compatibility.check_causal(ready.config, ready.training.network, few)
     with ready.config.locating("metrics"):
         ready.evaluate("val", first=FEW)
+
+
+def _first_gradient(ready: Experiment) -> None:
+    """What the first step will compute, without a step."""
+    network, settings = ready.training.network, ready.settings
+    rows = ready.rows["train"].first(settings.batch_size)
+    batches = rows.epoch([len(rows)], settings.seed, 1, "sequential")
+    set_to_train(network)
+    gradient(network, ready.loss, rows, list(batches), settings.precision)
 
 
 def _shape(network: nn.Module, rows: Tensor) -> tuple[int, ...]:
@@ -224,15 +287,25 @@ def _batch_size(config: Config, dataset: Dataset) -> int:
     return rows if config.batch_size == "all" else min(config.batch_size, rows)
 
 
-def _training(config: Config, network: nn.Module) -> Training:
+def training_of(config: Config, network: nn.Module) -> Training:
+    """What a run of `network` would begin with.
+
+    Raises: ConfigError where the optimizer or the schedule is not for it.
+    """
     with config.locating("schedule"):
         schedule = schedules.build(config.schedule, config.epochs)
         if not isinstance(factor := schedule(0.0), float | int):
             raise ConfigError(f"gives {factor!r} for epoch 0; expected a factor on the rate")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise config.fault(("model",), "has no parameters to train")
+    if config.monitor == "last" and isinstance(schedule, Observer):
+        raise config.fault(
+            ("schedule",), f"{config.schedule['name']} follows what is monitored; got monitor: "
+            "last, expected val_loss, train_loss, or val_ and a metric"
+        )  # fmt: skip
     with config.locating("optimizer"):
-        optimizer = optimizers.build(config.optimizer, network.parameters())
+        parameters = in_groups(network, config.optimizer["groups"])
+        optimizer = optimizers.build(config.optimizer, parameters)
     return Training(
         network,
         optimizer,
@@ -242,17 +315,18 @@ def _training(config: Config, network: nn.Module) -> Training:
 
 
 def _settings(config: Config, dataset: Dataset) -> Settings:
-    name = config.monitor.removeprefix("val_")
+    metric = config.monitor.removeprefix("val_") if config.monitor.startswith("val_") else "loss"
     return Settings(
         seed=config.seed,
         epochs=config.epochs,
         batch_size=_batch_size(config, dataset),
         precision=config.precision,
         monitor=config.monitor,
-        higher_is_better=name != "loss" and metrics.get(name).facts["higher"],
+        higher_is_better=metric != "loss" and metrics.get(metric).facts["higher"],
         clip=config.clip,
         early_stopping=config.early_stopping,
         sampling=config.sampling,
         drop_last=config.last_batch == "drop",
         augment=compatibility.augmentations_for(config, dataset),
+        accumulate=config.accumulate,
     )

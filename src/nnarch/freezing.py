@@ -25,7 +25,7 @@ def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
         if name in names:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ConfigError(f"freeze: got {', '.join(patterns)}, which leaves nothing to train")
+        raise ConfigError(f"freeze: got {list(patterns)}, which leaves nothing to train")
 
 
 def set_to_train(network: nn.Module) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nnarch.data.batch import Batch, answered
+from nnarch.data.batch import Batch, answered, of_each_member
 from nnarch.data.batches import Rows
 from nnarch.losses import Loss
 from nnarch.sections import Clip
@@ -64,12 +64,16 @@ def _backward(
 
 def _values(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
     """A loss an answer; of mixed rows, the mixture of the losses (Zhang et al., 2018)."""
-    outputs, target = answered(outputs, batch.target)
-    values = loss.values(outputs, target)
+    values = _each(loss, outputs, batch.target)
     if batch.other is None or batch.share is None:
         return values
-    share = batch.share.to(values).view(-1, *[1] * (values.dim() - 1))
-    return share * values + (1 - share) * loss.values(outputs, batch.other)
+    share = batch.share.to(values).repeat_interleave(len(values) // len(batch.share))
+    share = share.view(-1, *[1] * (values.dim() - 1))
+    return share * values + (1 - share) * _each(loss, outputs, batch.other)
+
+
+def _each(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
+    return loss.values(*of_each_member(*answered(outputs, target)))
 
 
 def _divide(network: nn.Module, by: int) -> None:

@@ -95,6 +95,7 @@ def parse(raw: Any, at: Path) -> tuple[tuple[Item, ...], list[Fault]]:
     if not faults:
         _count(items, faults)
         _check_ends(items, faults)
+        _check_names(items, faults)
     return items, faults
 
 
@@ -166,8 +167,10 @@ def _check_beside(word: str, raw: Mapping[str, Any], at: Path, faults: list[Faul
 
 def _unlike(key: str, value: Any) -> str | None:
     """What the value of an option should have been, where it is something else."""
-    if key in ("as", "tie") and not (isinstance(value, str) and NAME.fullmatch(value)):
+    if key == "as" and not (isinstance(value, str) and NAME.fullmatch(value)):
         return "a name of letters, digits and '_', the first no digit"
+    if key == "tie" and not (isinstance(value, str) and LINK.fullmatch(value)):
+        return "the name of a layer before"
     if key == "project" and not isinstance(value, bool):
         return "true or false"
     if key == "drop" and not (isinstance(value, int | float) and 0 <= value < 1):
@@ -192,23 +195,21 @@ def _lists(
         if "do" not in raw:
             faults.append(Fault(at, "repeats nothing; expected do: and a list of layers"))
             return ()
-        return (_items(_listed(raw["do"]), (*at, "do"), faults),)
+        return (_within(raw["do"], (*at, "do"), faults),)
     if word == "residual":
-        return (_items(_listed(value), place, faults),)
+        return (_within(value, place, faults),)
     if not isinstance(value, list) or len(value) < 2:
         faults.append(Fault(place, f"got {_shown(value)}; expected a list of two lists or more"))
         return ()
-    return tuple(
-        _items(branch, (*place, i), faults)
-        if isinstance(branch, list)
-        else tuple(filter(None, [_item(branch, (*place, i), faults)]))
-        for i, branch in enumerate(value)
-    )
+    return tuple(_within(branch, (*place, i), faults) for i, branch in enumerate(value))
 
 
-def _listed(value: Any) -> Any:
-    """A list of one item may be written as the item."""
-    return [value] if isinstance(value, str | Mapping) else value
+def _within(value: Any, at: Path, faults: list[Fault]) -> tuple[Item, ...]:
+    """The items of a structure's list; one of a single item may be written as the item."""
+    if isinstance(value, str | Mapping):
+        item = _item(value, at, faults)
+        return () if item is None else (item,)
+    return _items(value, at, faults)
 
 
 def _count(items: tuple[Item, ...], faults: list[Fault]) -> int:
@@ -216,12 +217,22 @@ def _count(items: tuple[Item, ...], faults: list[Fault]) -> int:
     total = 0
     for item in items:
         inside = sum(_count(inner, faults) for inner in item.lists)
-        total += inside * item.value if item.word == "repeat" else max(inside, 1)
+        total += max(inside, 1) * (item.value if item.word == "repeat" else 1)
         if total > MOST_LAYERS and not faults:
             faults.append(
                 Fault(item.path, f"makes {total:,} layers; expected at most {MOST_LAYERS:,}")
             )
     return total
+
+
+def _check_names(items: tuple[Item, ...], faults: list[Fault]) -> None:
+    seen: set[str] = set()
+    for item in walk(items):
+        if item.name in seen:
+            message = f"{item.name!r} is the name of another item"
+            faults.append(Fault((*item.path, "as"), message))
+        elif item.name:
+            seen.add(item.name)
 
 
 def _check_ends(items: tuple[Item, ...], faults: list[Fault]) -> None:

@@ -57,6 +57,7 @@ def start(
             "loss": config.loss["name"] if config.loss else None,
             "parameters": experiment.size.parameters,
             "flops": experiment.size.flops,
+            "init_from": experiment.warm_start.origin if experiment.warm_start else None,
             "plugins": [{"path": str(p.path), "sha256": p.sha256} for p in used],
             "started": _now(),
         }

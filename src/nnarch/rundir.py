@@ -152,6 +152,10 @@ class RunDir:
             raise RunError(f"{home / which}: is of another run, {saved.meta.get('run')!r}")
         return saved
 
+    def checkpoint_sha256(self, which: str = "best") -> str:
+        """What tells a checkpoint from any other: the SHA-256 of its manifest."""
+        return checkpoint.sha256(self.path / "checkpoints" / which)
+
     def _id(self) -> Any:
         """What the run was called when it began, whatever its directory is called now."""
         with contextlib.suppress(RunError):

@@ -133,7 +133,11 @@ class Group(Section):
     """Parameters that go by numbers of their own."""
 
     match: Pattern | Annotated[list[Pattern], Field(min_length=1)] = Field(
-        description="Which: biases, norms, embeddings, or a pattern over the names of parameters."
+        description="Which: biases, norms, embeddings, or a pattern over the names of parameters.",
+        json_schema_extra={
+            "expected": "biases, norms, embeddings, a pattern over the names of parameters such as "
+            "'body.0.*', or a list of these"
+        },
     )
     lr: Positive | None = Field(
         default=None, description="Their learning rate, which follows the schedule too."

@@ -31,7 +31,10 @@ from nnarch.seeds import derive
 
 @dataclass(frozen=True)
 class Record:
-    """One epoch: losses and metrics in the target's own units, the learning rate of its end."""
+    """One epoch: losses and metrics in the target's own units, the learning rate of its end.
+
+    Of an optimizer with groups it is that of the first, which is all that a config puts in none.
+    """
 
     epoch: int
     train_loss: float

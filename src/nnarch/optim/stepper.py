@@ -92,17 +92,32 @@ class Stepper:
         with torch.enable_grad():
             result = closure() if closure else None
         with torch.no_grad():
-            if any(_is_mixed(part) for part in self._parts):
-                self._parts = self._joined_parts(self._states())
-            for part in self._parts:
-                if part.parameters[0].grad is not None:
-                    self._advance(part)
+            for part in self._settled():
+                self._advance(part)
         return result
 
-    def _advance(self, part: Part) -> None:
+    def settle(self) -> None:
+        """Give what has a gradient its place in memory, as a first step would.
+
+        What remembers where parameters lie (compiled code does) can be made after that.
+        """
+        with torch.no_grad():
+            for part in self._settled():
+                self._lay_in(part)
+
+    def _settled(self) -> list[Part]:
+        """The parts that have gradients, of which no part has some and lacks others."""
+        if any(_is_mixed(part) for part in self._parts):
+            self._parts = self._joined_parts(self._states())
+        return [part for part in self._parts if part.parameters[0].grad is not None]
+
+    def _lay_in(self, part: Part) -> None:
         if not part.is_in_place():
             part.weight = _laid_in(part.parameters)
             part.state = _moved(part.state or self.rule.init(part.weight), part.weight)
+
+    def _advance(self, part: Part) -> None:
+        self._lay_in(part)
         assert part.weight is not None
         assert part.state is not None
         gradient = _joined([each.grad for each in part.parameters if each.grad is not None])

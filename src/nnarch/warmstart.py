@@ -1,0 +1,113 @@
+"""The weights of another run as those that a network begins with.
+
+Only the network's tensors are taken, and each only where name and shape are equal: the heads of
+two tasks differ, and what lies below them need not. What is not taken is said, and why. How the
+other run prepared its rows stays there, since this run's own rows decide that anew.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from nnarch import config as configs
+from nnarch.config import Config
+from nnarch.data.dataset import Dataset
+from nnarch.errors import ConfigError
+from nnarch.optim.groups import few
+from nnarch.rundir import RunDir
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Where a network's first weights are from.
+
+    Attributes:
+        run: the name of the run.
+        checkpoint: the SHA-256 of its checkpoint's manifest.
+        sentence: what was taken, and what not.
+        warnings: what is likely not meant.
+    """
+
+    path: str
+    run: str
+    checkpoint: str
+    sentence: str
+    warnings: list[str]
+
+    @property
+    def origin(self) -> dict[str, str]:
+        return {"path": self.path, "run": self.run, "checkpoint": self.checkpoint}
+
+
+def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | None:
+    """Give `network` the best weights of the run that `config` names, if it names one.
+
+    Raises: RunError where the run is missing or damaged, ConfigError where nothing of it fits.
+    """
+    if config.init_from is None:
+        return None
+    run = RunDir(Path(config.init_from))
+    about, saved, digest = run.about, run.load_checkpoint(), run.checkpoint_sha256()
+    there, here = saved.below("network."), _tensors(network)
+    taken = {name: there[name] for name in here if _fits(name, here, there)}
+    if not taken:
+        raise config.fault(
+            ("init_from",),
+            f"no tensor of {run.path.name} ({few(list(there))}) has the name and shape of one of "
+            f"{config.model['name']} ({few(list(here))})",
+        )
+    network.load_state_dict(taken, strict=False)
+    numbers = sum(tensor.numel() for tensor in taken.values())
+    left = list(_left(here, there))
+    sentence = (
+        f"begins with {len(taken)} of {len(here)} tensors ({numbers:,} numbers) from "
+        f"{run.path.name}" + (f"; not with {few(left)}" if left else "")
+    )
+    warnings = [*_prepared_otherwise(saved.meta, dataset), *_split_otherwise(run, config, dataset)]
+    return WarmStart(config.init_from, str(about.get("id")), digest, sentence, warnings)
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    state = network.state_dict()
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _fits(name: str, here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> bool:
+    return name in there and there[name].shape == here[name].shape
+
+
+def _left(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> Iterator[str]:
+    """What was not taken, and why."""
+    for name in here:
+        if name not in there:
+            yield f"{name} (not in the run)"
+        elif not _fits(name, here, there):
+            yield f"{name} ({_size(here[name])} here, {_size(there[name])} in the run)"
+    yield from (f"{name} (not in the network)" for name in there if name not in here)
+
+
+def _size(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "1"
+
+
+def _prepared_otherwise(meta: Mapping[str, Any], dataset: Dataset) -> Iterator[str]:
+    ours, theirs = json.loads(json.dumps(dataset.preprocess.spec)), meta.get("preprocess")
+    theirs = theirs if isinstance(theirs, dict) else {}
+    parts = [part for part in ours if ours[part] != theirs.get(part)]
+    if parts:
+        yield f"init_from: the run prepared its {' and '.join(parts)} otherwise than this one does"
+
+
+def _split_otherwise(run: RunDir, config: Config, dataset: Dataset) -> Iterator[str]:
+    """Weights that have learnt from what are test rows now make the test worthless."""
+    data = run.about.get("data")
+    if not isinstance(data, dict) or data.get("fingerprint") != dataset.fingerprint:
+        return
+    with contextlib.suppress(ConfigError):  # of components that are not here: nothing is known
+        if configs.load(run.config).data["split"] != config.data["split"]:
+            yield "init_from: the run split this data otherwise; it learnt from some test rows"
