@@ -139,7 +139,14 @@ def finished(_finished: Path, tmp_path: Path) -> Path:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 SHARE = st.floats(0.01, 0.4)
+LISTS: list[list[Any]] = [
+    [{"Linear": "out"}],
+    [{"Linear": 8, "as": "wide"}, "relu", {"Linear": {"out_features": "out", "bias": False}}],
+    [{"repeat": 2, "do": [{"residual": ["LayerNorm", {"Linear": "same"}], "drop": 0.1}]}, "GELU"],
+    ["Flatten", {"concat": [[{"Linear": 4}], [{"Linear": 4}, {"elu": 0.5}]]}, {"Linear": "out"}],
+]
 BY_HAND = {  # what a JSON Schema does not say of a key
+    "layers": st.sampled_from(LISTS),
     "name": st.from_regex(NAME, fullmatch=True),
     "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:12"]),
     "monitor": st.sampled_from(["val_loss", "val_accuracy", "train_loss", "last"]),

@@ -421,7 +421,7 @@ class Naive:
     """
 
     def __init__(self) -> None:
-        self.named: dict[str, Tensor] = {}
+        self.named: dict[str, tuple[Tensor, bool]] = {}
         self.weights = 0
 
     def run(self, raw: Sequence[Any], x: Tensor, channels: bool) -> tuple[Tensor, bool]:
@@ -429,7 +429,7 @@ class Naive:
         for item in raw:
             x, channels = self.item(item, x, entered, channels)
             if isinstance(item, dict) and "as" in item:
-                self.named[item["as"]] = x
+                self.named[item["as"]] = x, channels
         return x, channels
 
     def item(self, item: Any, x: Tensor, entered: Tensor, channels: bool) -> tuple[Tensor, bool]:
@@ -437,7 +437,7 @@ class Naive:
         word = next(iter(item))
         match word:
             case "from":
-                return self.named[item["from"]], channels
+                return self.named[item["from"]]
             case "repeat":
                 for _ in range(item["repeat"]):
                     x, channels = self.run(item["do"], x, channels)
@@ -473,7 +473,7 @@ class Naive:
             value = entered.shape[-1]
         if word in WANTED and rank not in WANTED[word]:
             raise Misread
-        if word in ("Linear", "LayerNorm", "LSTM", "GRU", "attention") and channels and rank > 1:
+        if word in ("Linear", "LayerNorm", "LSTM", "GRU", "attention", "pick") and channels and rank > 1:
             raise Misread
         match word:
             case "Linear":
@@ -552,6 +552,14 @@ OF_ROWS = st.one_of(
     st.just("BatchNorm1d"),
     st.builds(lambda size: {"Unflatten": [1, size]}, st.lists(st.integers(1, 3), max_size=3)),
 )
+KEEP_SHAPE = {  # of samples with so many dimensions
+    1: st.sampled_from(["ReLU", "LayerNorm", "BatchNorm1d", {"Linear": 4}]),
+    2: st.sampled_from(["tanh", "LayerNorm", {"Linear": "same"}, {"LSTM": 4}, {"attention": 2}]),
+    3: st.sampled_from(
+        ["relu", "BatchNorm2d", {"GroupNorm": 2},
+         {"Conv2d": {"out_channels": 4, "kernel_size": 3, "padding": 1, "groups": 2}}]
+    ),
+}  # fmt: skip
 LINKS = st.builds(lambda name: {"from": name}, st.sampled_from("abc"))
 
 
@@ -560,7 +568,7 @@ def lists(draw: st.DrawFn, layer: st.SearchStrategy[Any], depth: int = 2) -> lis
     """A few layers and, to some depth, structures of them."""
     raw = []
     for _ in range(draw(st.integers(0, 3))):
-        word = draw(st.sampled_from(["layer"] * 4 + (["structure"] if depth else [])))
+        word = draw(st.sampled_from(["layer"] * 2 + (["structure"] if depth else [])))
         if word == "layer":
             raw.append(draw(layer))
             continue
@@ -581,7 +589,7 @@ def lists(draw: st.DrawFn, layer: st.SearchStrategy[Any], depth: int = 2) -> lis
 @st.composite
 def drawn_networks(draw: st.DrawFn) -> tuple[list[Any], tuple[int, ...]]:
     shape, own = draw(st.sampled_from([((4,), OF_ROWS), (SERIES, OF_SERIES), (IMAGE, OF_IMAGES)]))
-    layer = ANYWHERE | own
+    layer = st.one_of(ANYWHERE, own, *[KEEP_SHAPE[len(shape)]] * 4)
     raw = draw(lists(layer, 2))
     names = iter("abc")
     for place in draw(st.sets(st.integers(0, 5), max_size=2)):

@@ -257,7 +257,9 @@ def _resolved(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_keys(schema: type[BaseModel], path: Path) -> list[str]:
-    return list(_fragment(schema, path).get("properties", {}))
+    """The keys at `path`: a component's own, then those that all of its kind take."""
+    common = schema.__base__.model_fields if schema.__base__ and not path else {}
+    return sorted(_fragment(schema, path).get("properties", {}), key=lambda key: key in common)
 
 
 def expected(schema: type[BaseModel], path: Path) -> str:
