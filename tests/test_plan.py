@@ -473,7 +473,11 @@ class Naive:
             value = entered.shape[-1]
         if word in WANTED and rank not in WANTED[word]:
             raise Misread
-        if word in ("Linear", "LayerNorm", "LSTM", "GRU", "attention", "pick") and channels and rank > 1:
+        if (
+            word in ("Linear", "LayerNorm", "LSTM", "GRU", "attention", "pick")
+            and channels
+            and rank > 1
+        ):
             raise Misread
         match word:
             case "Linear":
@@ -560,7 +564,6 @@ KEEP_SHAPE = {  # of samples with so many dimensions
          {"Conv2d": {"out_channels": 4, "kernel_size": 3, "padding": 1, "groups": 2}}]
     ),
 }  # fmt: skip
-LINKS = st.builds(lambda name: {"from": name}, st.sampled_from("abc"))
 
 
 @st.composite
@@ -591,12 +594,18 @@ def drawn_networks(draw: st.DrawFn) -> tuple[list[Any], tuple[int, ...]]:
     shape, own = draw(st.sampled_from([((4,), OF_ROWS), (SERIES, OF_SERIES), (IMAGE, OF_IMAGES)]))
     layer = st.one_of(ANYWHERE, own, *[KEEP_SHAPE[len(shape)]] * 4)
     raw = draw(lists(layer, 2))
-    names = iter("abc")
+    named = []
     for place in draw(st.sets(st.integers(0, 5), max_size=2)):
         if place < len(raw):
             item = raw[place]
-            raw[place] = {**(item if isinstance(item, dict) else {item: None}), "as": next(names)}
-    raw += draw(st.lists(LINKS, max_size=1)) + draw(lists(layer, 1))
+            raw[place] = {
+                **(item if isinstance(item, dict) else {item: None}),
+                "as": "ab"[len(named)],
+            }
+            named.append({"from": raw[place]["as"]})
+    raw += draw(
+        st.lists(st.sampled_from([*named * 4, {"from": "c"}]), max_size=1 if named else 0)
+    ) + draw(lists(layer, 1))
     ending = [["Flatten", {"Linear": "out"}], [{"Linear": "out"}], []]
     return raw + draw(st.sampled_from([ending[0]] * 6 + ending)), shape
 

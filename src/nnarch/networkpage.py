@@ -39,15 +39,17 @@ def _facts(report: Report) -> str:
 
 def _layers(summary: Summary, width: int) -> str:
     lines = list(_lines(summary.rows, 0))
-    if len(lines) > FIRST + LAST + 1:
-        more = len(lines) - FIRST - LAST
-        left_out = ("", f"… {more:,} more lines; --json has all", "", "", "")
-        lines = [*lines[:FIRST], left_out, *lines[-LAST:]]
+    left_out = len(lines) - FIRST - LAST
+    if left_out > 1:
+        lines = [*lines[:FIRST], *lines[-LAST:]]
     entered = ("", "input", _shape(summary.shape), "", "")
     heading = ("", "layer", "output", "parameters", "FLOPs")
     if summary.rows_are_calls:
         heading = ("", "module, as called", *heading[2:])
-    return _table([heading, entered, *lines], width)
+    told = _table([heading, entered, *lines], width)
+    if left_out > 1:
+        told.insert(2 + FIRST, f"… {left_out:,} more lines; --json has all")
+    return "\n".join(told)
 
 
 def _lines(rows: Sequence[Row], depth: int) -> Iterator[Line]:
@@ -77,7 +79,7 @@ def _times(row: Row, depth: int) -> Iterator[Line]:
         yield from _lines(row.chains[first], depth + (last - first + 1 < len(row.chains)))
 
 
-def _table(lines: Sequence[Line], width: int) -> str:
+def _table(lines: Sequence[Line], width: int) -> list[str]:
     """Aligned columns; where they do not fit, what a layer is gives way to the figures."""
     lines = [(_short(line[0], LONGEST_PATH), *line[1:]) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -90,7 +92,7 @@ def _table(lines: Sequence[Line], width: int) -> str:
         told = [f"{cells[0]:{widths[0]}}", f"{cells[1]:{widths[1]}}"]
         told += [f"{cell:>{size}}" for cell, size in zip(cells[2:], widths[2:], strict=True)]
         made.append(GAP.join(told).rstrip())
-    return "\n".join(made)
+    return made
 
 
 # Memory and time

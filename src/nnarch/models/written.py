@@ -28,11 +28,10 @@ def as_yaml(model: Mapping[str, Any]) -> str:
         - Linear: out
     """
     lines = ["model:", f"{INDENT}layers:", *_items(model["layers"], 2 * INDENT)]
-    rule = dict(model.get("initialization") or {"name": "default"})
-    if rule != {"name": "default"}:
-        lines.append(f"{INDENT}initialization: {_flow(rule)}")
-    if model.get("autoregressive"):
-        lines.append(f"{INDENT}autoregressive: true")
+    beside = {key: value for key, value in model.items() if key != "layers"}
+    if beside.get("initialization") == {"name": "default"}:
+        del beside["initialization"]
+    lines += [f"{INDENT}{key}: {_flow(value)}" for key, value in beside.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
