@@ -57,7 +57,7 @@ def test_the_network_of_the_first_example_is_what_one_would_write_by_hand():
     torch.manual_seed(SEED)
     by_hand = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 1))
     assert_same(mlp(widths=[20]), by_hand, 7, 10)
-    assert str(list(mlp(widths=[20]))) == str(list(by_hand))
+    assert str(list(mlp(widths=[20]).children())) == str(list(by_hand.children()))
     assert list(mlp(widths=[20]).state_dict()) == list(by_hand.state_dict())
 
 
@@ -165,7 +165,7 @@ def test_where_no_width_is_kept_residual_changes_nothing():
 def test_a_residual_link_spans_normalization_activation_and_dropout():
     network = mlp(8, widths=[8], residual=True, normalization="batch", dropout=0.5)
     (block,) = (module for module in network.modules() if isinstance(module, Residual))
-    kinds = [type(module) for module in block.body]
+    kinds = [type(module) for module in block.body.children()]
     assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout]
 
 

@@ -150,7 +150,7 @@ class TestRows:
         with torch.device("meta"):
             summary = summary_of(Own(), None, Inputs((6,)))
         assert [(row.path, row.shape, row.parameters, row.flops) for row in summary.rows] == [
-            ("", (), 6, 0), ("early", (5,), 35, 60), ("late", (OUTPUTS,), 18, 30),
+            ("", (OUTPUTS,), 6, 0), ("early", (5,), 35, 60), ("late", (OUTPUTS,), 18, 30),
         ]  # fmt: skip
         assert summary.rows_are_calls
         assert (summary.parameters, summary.flops) == (59, 90)

@@ -118,7 +118,7 @@ def describe(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Described
     if codes:
         first = {"Embedding": TOKEN_WIDTH} if inputs.vocabulary else "column_embedding"
         made = replace(made, items=[first, *made.items])
-    plan = plans.follow(made.items, made.at, plans.entering(inputs), inputs, outputs)
+    plan = _followed(made, spec["name"], inputs, outputs)
     expected = (*inputs.shape, outputs) if autoregressive(spec) else (outputs,)
     if is_ensemble(spec):
         expected = (*plan.after.shape[:1], outputs)
@@ -138,6 +138,20 @@ def expanded(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> dict[str,
     written = {"layers": list(layers.items), "initialization": dict(layers.initialization)}
     written |= {"autoregressive": True} if autoregressive(spec) else {}
     return written | ({"ensemble": True} if is_ensemble(spec) else {})
+
+
+def _followed(layers: Layers, family: str, inputs: Inputs, outputs: int) -> Plan:
+    """The plan of a list; a fault in one that the user did not write is the family's."""
+    try:
+        return plans.follow(layers.items, layers.at, plans.entering(inputs), inputs, outputs)
+    except ConfigError as error:
+        if family == "layers":
+            raise
+        raise ConfigError(
+            f"{family} does not fit samples of shape {inputs.shape}: its layer "
+            f"{fault.removeprefix('.'.join(map(str, layers.at)))}"
+            for fault in error.faults
+        ) from error
 
 
 def _cure(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:

@@ -36,7 +36,8 @@ def trace(network: nn.Module, rows: Tensor) -> Trace:
     made, inside = Trace(), [""]
     counting = _Counter(made, inside)
     with _followed(network, made, inside), counting, torch.device("meta"), torch.no_grad():
-        network.eval()(rows)
+        output = network.eval()(rows)
+    _leaving("", made, inside)(network, (rows,), output)
     return made
 
 
