@@ -20,6 +20,7 @@ from statistics import fmean, stdev
 import polars
 
 import nnarch
+from nnarch import yamlfile
 
 HERE = Path(__file__).parent / "published"
 
@@ -111,31 +112,23 @@ class Bench:
     def _file(self, case: Case, split: int) -> list[str]:
         """Overrides that say where the data of a case is."""
         if case.made is None:
-            told = nnarch_path(HERE / f"{case.config}.yaml")
+            told = yamlfile.read(HERE / f"{case.config}.yaml").value["data"]["path"]
             return [f"data.path={self.data / told}"]
         folder, file = self.data / case.made, self.scratch / f"{case.made.replace('/', '-')}.csv"
         if case.made.startswith("uci"):
             rows = polars.read_csv(folder / "data.csv")
-            train, test = (self._numbers(folder, part, split) for part in ("train", "test"))
-            # no row validates: the last epoch counts, so test rows may stand in for them
-            parts = [(rows[train], "train"), (rows[test], "val"), (rows[test], "test")]
+            train, test = (rows[self._numbers(folder, one, split)] for one in ("train", "test"))
         else:
-            train, test = (polars.read_csv(folder / f"{part}.csv") for part in ("train", "test"))
-            parts = [(train, "train"), (test, "val"), (test, "test")]
+            train, test = (polars.read_csv(folder / f"{one}.csv") for one in ("train", "test"))
+        # no row validates: nothing is chosen by them, so test rows may stand in for them
+        parts = [(train, "train"), (test, "val"), (test, "test")]
         marked = [frame.with_columns(polars.lit(name).alias("part")) for frame, name in parts]
         polars.concat(marked).write_csv(file)
-        target = rows.columns[-1] if case.made.startswith("uci") else train.columns[-1]
-        return [f"data.path={file}", f"data.target={target}"]
+        return [f"data.path={file}", f"data.target={train.columns[-1]}"]
 
     def _numbers(self, folder: Path, part: str, split: int) -> list[int]:
         text = (folder / "splits" / f"index_{part}_{split}.txt").read_text()
         return [int(float(word)) for word in text.split()]
-
-
-def nnarch_path(config: Path) -> str:
-    from nnarch import yamlfile
-
-    return yamlfile.read(config).value["data"]["path"]
 
 
 def main() -> None:

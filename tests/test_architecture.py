@@ -21,6 +21,14 @@ WORDS = (
     "errors", "lazy", "seeds", "options", "sections", "layerlist", "kinds", "component", "registry",
     "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
+BLOCKS = (
+    "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
+    "tokens", "numeric", "members",
+)  # fmt: skip
+FAMILIES = (
+    "convolutions", "patched", "sequences", "cnn", "dlinear", "ft_transformer", "gpt", "layers",
+    "mixer", "mlp", "nlinear", "resnet", "resnet_mlp", "rnn", "tabm", "tcn", "transformer", "vit",
+)  # fmt: skip
 COMPUTE = (
     "devices", "data.table", "data.array", "data.tokens", "data.task", "data.spool", "data.split",
     "data.formats", "data.formats.paths", "data.formats.cells", "data.formats.dates",
@@ -45,20 +53,9 @@ COMPUTE = (
     "data.newdata",
     "data.columnreport", "data.leaks", "data.targetreport",
     "models.layers", "models.activations", "models.initializations", "models.embedding",
-    "models.blocks.modules", "models.blocks.modules.reshaping", "models.blocks.modules.positions",
-    "models.blocks.modules.attention", "models.blocks.modules.gated", "models.blocks.modules.depth",
-    "models.blocks.modules.series", "models.blocks.modules.causal",
-    "models.blocks.modules.patches", "models.blocks.modules.tokens",
-    "models.blocks.modules.numeric", "models.blocks.reshaping", "models.blocks.positions",
-    "models.blocks.attention", "models.blocks.gated", "models.blocks.depth",
-    "models.blocks.series", "models.blocks.causal", "models.blocks.patches",
-    "models.blocks.tokens", "models.blocks.numeric", "models.blocks.columns", "models.blocks",
-    "models.families.convolutions", "models.families.patched", "models.families.sequences",
-    "models.families.cnn", "models.families.dlinear", "models.families.ft_transformer",
-    "models.families.gpt", "models.families.layers", "models.families.mixer",
-    "models.families.mlp", "models.families.nlinear", "models.families.resnet",
-    "models.families.resnet_mlp", "models.families.rnn", "models.families.tcn",
-    "models.families.transformer", "models.families.vit", "models.families",
+    "models.blocks.modules", *(f"models.blocks.modules.{name}" for name in BLOCKS),
+    *(f"models.blocks.{name}" for name in BLOCKS), "models.blocks.columns", "models.blocks",
+    *(f"models.families.{name}" for name in FAMILIES), "models.families",
     "models", "models.torchlayers", "models.plan", "models.structures",
     "models.trace", "models.network", "models.summary", "models.footprint", "models.written",
     "models.drawing",
@@ -71,9 +68,9 @@ COMPUTE = (
 DISK = ("files", "framefile", "checkpoint", "rundir")
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "warmstart",
-    "experiment", "run", "trained",
-    "recipes",
-    "starter", "datapage", "datareport", "timing", "networkreport", "networkpage", "describe",
+    "experiment", "opening", "run", "trained",
+    "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
+    "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip
 EDGE = ("__init__", "console", "ending", "cli", "__main__")
 ZONES = {"words": WORDS, "compute": COMPUTE, "disk": DISK, "jobs": JOBS, "edge": EDGE}

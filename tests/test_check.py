@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from conftest import Command, error_lines
-from nnarch import build, experiment, timing
+from nnarch import build, experiment
 from nnarch import config as configs
+from nnarch.check import timing
 
 CONFIG = """\
 data: {source: synthetic, rows: 80, features: 6}

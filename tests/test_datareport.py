@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnarch import config as configs
-from nnarch import datareport, files
+from nnarch import files
+from nnarch.check import datareport
+from nnarch.check.datareport import as_text, report
 from nnarch.data import columnreport, leaks
 from nnarch.data.preprocessing.features import choose
 from nnarch.data.preprocessing.statistics import describe
@@ -22,7 +24,6 @@ from nnarch.data.spool import spooled
 from nnarch.data.table import Table, numeric
 from nnarch.data.targetreport import skewness
 from nnarch.data.task import Task
-from nnarch.datareport import as_text, report
 from nnarch.errors import ConfigError, DataError
 
 ROWS = 400

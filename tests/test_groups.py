@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import nnarch
 from nnarch import config as configs
-from nnarch import experiment
+from nnarch import experiment, opening
 from nnarch.errors import ConfigError
 from nnarch.experiment import Experiment
 from nnarch.freezing import freeze, set_to_train
@@ -179,7 +179,7 @@ def test_an_optimizer_of_torch_takes_the_groups_as_they_are() -> None:
 def test_groups_are_told_and_read_back(tmp_path: Path) -> None:
     groups = [{"match": ["biases", "norms"], "weight_decay": 0.0}, {"match": "2.*", "lr": 1e-4}]
     ready = prepared(optimizer={"name": "adamw", "groups": groups}, freeze=["2.bias"])
-    assert ready.sentences[2:] == [
+    assert opening.sentences(ready)[2:] == [
         "mlp with 49 parameters of which 48 train, adamw with lr 0.001, on cpu, 1 thread",
         "weight_decay 0 for 0.bias, 2.bias",
         "lr 0.0001 for 2.weight",

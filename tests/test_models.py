@@ -299,9 +299,7 @@ def test_the_state_is_all_there_is_to_it(spec: dict[str, Any], inputs: Inputs):
 
 
 @contract
-def test_a_sample_s_output_does_not_depend_on_its_batch(
-    spec: dict[str, Any], inputs: Inputs
-):
+def test_a_sample_s_output_does_not_depend_on_its_batch(spec: dict[str, Any], inputs: Inputs):
     network, rows = make(spec, inputs).double().eval(), samples(inputs)
     rows = rows.double() if rows.is_floating_point() else rows  # whose rounding is no matter
     made = network(rows)

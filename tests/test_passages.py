@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 import nnarch
 from nnarch import config as configs
-from nnarch import datareport, evaluation, experiment, trained
+from nnarch import evaluation, experiment, trained
+from nnarch.check import datareport
 from nnarch.data import dataset as datasets
 from nnarch.data.batch import NOTHING, answered
 from nnarch.data.batches import Contexts, Rows

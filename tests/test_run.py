@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nnarch import config as configs
-from nnarch import experiment
+from nnarch import experiment, opening
 from nnarch import run as runs
 from nnarch.errors import Diverged, Interrupted, RunBusy, RunError
 from nnarch.experiment import Experiment
@@ -49,7 +49,7 @@ def test_a_finished_run_says_everything(tmp_path: Path) -> None:
         "run.lock",
     ]  # fmt: skip
     log = (run.path / "log.txt").read_text()
-    assert [line.split(" ", 1)[1] for line in log.splitlines()[:-1]] == ready.sentences
+    assert [line.split(" ", 1)[1] for line in log.splitlines()[:-1]] == opening.sentences(ready)
     assert "finished after 5 epochs" in log
     assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["best", "last"]
 

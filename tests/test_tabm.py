@@ -17,7 +17,7 @@ from nnarch.validate import fill_component
 MEMBERS, WIDTHS = 3, [6, 5]
 
 
-def network(outputs: int = 2, **options: Any) -> nn.Module:
+def network(outputs: int = 2, **options: Any) -> Any:
     given = {"name": "tabm", "members": MEMBERS, "widths": WIDTHS, **options}
     spec, faults = fill_component("model", given, ())
     assert not faults

@@ -17,7 +17,8 @@ from torch import Tensor
 
 import nnarch
 from nnarch import config as configs
-from nnarch import datareport, trained
+from nnarch import trained
+from nnarch.check import datareport
 from nnarch.data import dataset as datasets
 from nnarch.data.array import Array
 from nnarch.data.batches import Matrix

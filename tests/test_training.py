@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nnarch import config as configs
-from nnarch import experiment
+from nnarch import experiment, opening
 from nnarch.data.batch import NOTHING, Batch
 from nnarch.data.batches import Matrix, Pixels, order
 from nnarch.data.preprocessing.arrayinputs import ArrayInputs
@@ -496,8 +496,8 @@ def test_passages_of_different_lengths_count_by_their_tokens() -> None:
 
 
 def test_more_batches_than_there_are_is_warned_of() -> None:
-    assert "accumulate 9 is all of an epoch's 8 batches" in prepared(accumulate=9).warnings
-    assert prepared(accumulate=8).warnings == []
+    assert "accumulate 9 is all of an epoch's 8 batches" in opening.warnings(prepared(accumulate=9))
+    assert opening.warnings(prepared(accumulate=8)) == []
 
 
 def test_lbfgs_takes_a_step_a_batch() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import nnarch
 from nnarch import config as configs
-from nnarch import experiment
+from nnarch import experiment, opening
 from nnarch.errors import ConfigError, RunError
 from nnarch.rundir import RunDir
 
@@ -34,8 +34,8 @@ def test_the_best_weights_of_the_run_are_the_first(finished: Path) -> None:
         for name, value in network.state_dict().items():
             assert torch.equal(value, saved[name].double())
     said = f"begins with 4 of 4 tensors (21 numbers) from {finished.name}"
-    assert said in ready.sentences
-    assert ready.warnings == []
+    assert said in opening.sentences(ready)
+    assert opening.warnings(ready) == []
 
 
 def test_only_tensors_of_equal_name_and_shape_are_taken(finished: Path) -> None:
@@ -71,11 +71,11 @@ def test_nothing_in_common_is_a_fault(finished: Path) -> None:
 
 def test_rows_prepared_or_split_otherwise_are_warned_of(finished: Path) -> None:
     scaled = prepared(finished, data={**DATA, "scaling": "none"})
-    assert scaled.warnings == [
+    assert opening.warnings(scaled) == [
         "init_from: the run prepared its inputs otherwise than this one does"
     ]
     split = prepared(finished, data={**DATA, "split": {"seed": 3}})
-    assert split.warnings == [
+    assert opening.warnings(split) == [
         "init_from: the run split this data otherwise; it learnt from some test rows"
     ]
 

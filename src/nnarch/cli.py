@@ -148,7 +148,8 @@ def check(
     _import(plugin)
     loaded = configs.load(files, overrides)
 
-    from nnarch import datareport, experiment, folds, networkpage, networkreport
+    from nnarch import experiment, folds
+    from nnarch.check import datareport, networkpage, networkreport
 
     known, data, dataset = experiment.data_of(folds.configs(loaded)[0])
     ready = experiment.with_data(known, dataset)
@@ -157,7 +158,7 @@ def check(
         return
     timing = None
     if time:
-        from nnarch import timing as timings
+        from nnarch.check import timing as timings
 
         timing = timings.measure(ready)
     report = networkreport.report(ready, timing)
@@ -217,14 +218,14 @@ def _train(
     config: "Config", overrides: list[str], runs_dir: Path, quiet: bool, title: str | None
 ) -> "tuple[RunDir, dict[str, Any]]":
     """Train one network, with all that a person wants to see of it."""
-    from nnarch import experiment, interrupts, provenance
+    from nnarch import experiment, interrupts, opening, provenance
     from nnarch import run as runs
 
     ready = experiment.prepare(config)
     with interrupts.noted() as stop:
         run = runs.start(ready, runs_dir, provenance.command_line(), overrides)
         if not quiet:
-            console.opening([*filter(None, [title]), *ready.sentences])
+            console.opening([*filter(None, [title]), *opening.sentences(ready)])
         with console.progress(ready.config.epochs, quiet) as show:
             for record in runs.train(ready, run, stop):
                 show(record)

@@ -5,8 +5,6 @@ the network's size, the loss and metrics that fit it. What only the data can tel
 loss, say) is filled into the config here, so that the config of a run is complete.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +24,7 @@ from nnarch.gradient import gradient
 from nnarch.losses import Loss
 from nnarch.models import network as networks
 from nnarch.models.network import Size
-from nnarch.optim.groups import assigned, few, in_groups, numbers_of
+from nnarch.optim.groups import in_groups
 from nnarch.registry import (
     losses,
     metrics,
@@ -61,80 +59,6 @@ class Experiment:
     @property
     def task(self) -> Task:
         return self.dataset.task
-
-    @property
-    def sentences(self) -> list[str]:
-        """What a user should know before training: what was inferred, and what it will be."""
-        rows = {name: len(those) for name, those in self.dataset.chosen.items()}
-        parts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
-        optimizer = self.config.optimizer
-        rate = optimizer.get("lr", self.training.base_lrs[0])
-        cpu = f", {self.threads} thread{'s' * (self.threads > 1)}"
-        said = [
-            f"{self.task}",
-            f"{sum(rows.values()):,} {self.dataset.noun} ({parts}), {self._inputs}",
-            *self.dataset.notes,
-            f"{self.config.model['name']} with {self.size.parameters:,} parameters"
-            f"{self._trained}, {optimizer['name']} with lr {rate:g}, on {self.device}"
-            + (cpu if self.device.type == "cpu" else ""),
-            *self._groups,
-            *([self.warm_start.sentence] if self.warm_start else []),
-        ]
-        return said + [f"warning: {warning}" for warning in self.warnings]
-
-    @property
-    def _trained(self) -> str:
-        """How many parameters train, where some are frozen."""
-        each = list(self.training.network.parameters())
-        trained = sum(one.numel() for one in each if one.requires_grad)
-        return f" of which {trained:,} train" if not all(one.requires_grad for one in each) else ""
-
-    @property
-    def _groups(self) -> Iterator[str]:
-        """Who is in each group of the optimizer, and what it has of its own."""
-        groups = self.config.optimizer["groups"]
-        for group, names in zip(groups, assigned(self.training.network, groups), strict=True):
-            numbers = [f"{key} {value:g}" for key, value in numbers_of(group).items()]
-            yield f"{' and '.join(numbers) or 'nothing of its own'} for {few(names)}"
-
-    @property
-    def _inputs(self) -> str:
-        """What the network learns from, in words."""
-        columns, shape = len(self.dataset.input_names), self.dataset.inputs.shape
-        if len(shape) > 1 or not columns:
-            return f"inputs of {' x '.join(map(str, shape))}"
-        what = "tokens" if self.dataset.inputs.vocabulary else "numbers"
-        width = f", which make {math.prod(shape)} {what}" if shape != (columns,) else ""
-        return f"{columns} inputs{width}"
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is allowed, and is likely not meant."""
-        config, said = self.config, []
-        if self.dataset.shared:
-            said.append(
-                f"{self.dataset.shared:,} of {len(self.rows['test']):,} test rows are training "
-                "rows as well"
-            )
-        rows = len(self.rows["train"])
-        if config.batch_size != "all" and config.batch_size > rows:
-            said.append(f"batch_size {config.batch_size} is all of the {rows} training rows")
-        batches = math.ceil(rows / self.settings.batch_size)
-        if config.accumulate > batches:
-            said.append(f"accumulate {config.accumulate} is all of an epoch's {batches} batches")
-        marks = [config.schedule["warmup"], *config.schedule.get("milestones", [])]
-        late = [mark for mark in marks if mark >= config.epochs]
-        if late:
-            said.append(f"schedule: epoch {late[0]:g} lies beyond the run's {config.epochs} epochs")
-        if self.task.classes and max(self.task.counts) >= 100 * (min(self.task.counts) or math.inf):
-            share = max(self.task.counts) / sum(self.task.counts)
-            said.append(f"classes are very unequal: always the commonest is right {share:.1%}")
-        if (
-            optimizers.get(config.optimizer["name"]).facts.get("closure")
-            and config.batch_size != "all"
-        ):
-            said.append(f"{config.optimizer['name']} expects batch_size: all")
-        return said + (self.warm_start.warnings if self.warm_start else [])
 
     def evaluate(self, part: str, first: int | None = None) -> Evaluation:
         """Measure the network on `train`, `val` or `test`, or on the first few rows of it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nnarch import devices, plugins
+from nnarch import devices, opening, plugins
 from nnarch.checkpoint import Checkpoint
 from nnarch.errors import Diverged, Interrupted, NnarchError
 from nnarch.experiment import Experiment
@@ -62,7 +62,7 @@ def start(
             "started": _now(),
         }
     )
-    for sentence in experiment.sentences:
+    for sentence in opening.sentences(experiment):
         run.log(sentence)
     return run
 

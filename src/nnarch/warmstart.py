@@ -88,7 +88,7 @@ def _left(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> Iterator[s
             yield f"{name} (not in the run)"
         elif not _fits(name, here, there):
             yield f"{name} ({_size(here[name])} here, {_size(there[name])} in the run)"
-    yield from (f"{name} (not in the network)" for name in there if name not in here)
+    yield from (f"{name} (not in the network)" for name in sorted(there) if name not in here)
 
 
 def _size(tensor: Tensor) -> str:

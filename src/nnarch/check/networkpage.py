@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from nnarch.check.networkreport import Report
+from nnarch.check.timing import Timing
 from nnarch.models.summary import Row, Summary, runs
-from nnarch.networkreport import Report
-from nnarch.timing import Timing
 
 GAP = "  "
 FIRST, LAST = 60, 20  # lines of a network that is too long to be shown

@@ -12,6 +12,7 @@ from typing import Any
 
 from nnarch import experiment, folds
 from nnarch.baselines import baselines
+from nnarch.check.datapage import as_text
 from nnarch.compatibility import measured_by
 from nnarch.config import Config
 from nnarch.data import columnreport, identity, leaks, targetreport
@@ -26,7 +27,6 @@ from nnarch.data.split import PARTS, Parts
 from nnarch.data.spool import blocks
 from nnarch.data.table import Table
 from nnarch.data.tokens import Tokens
-from nnarch.datapage import as_text
 from nnarch.sections import Split
 
 __all__ = ["as_text", "report"]

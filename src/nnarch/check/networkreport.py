@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from nnarch import devices, experiment
+from nnarch.check.timing import Timing
 from nnarch.errors import ConfigError, cause
 from nnarch.experiment import Experiment
 from nnarch.models import footprint, summary, written
 from nnarch.models import network as networks
 from nnarch.models.summary import Summary
 from nnarch.optim.statesize import state_bytes
-from nnarch.timing import Timing
 
 RECURRENT = nn.RNNBase | nn.RNNCellBase
 
