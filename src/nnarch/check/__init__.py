@@ -1,1 +1,1 @@
-"""What `nnarch check` tells, of the network and of the data, before a second is spent on training."""
+"""What `nnarch check` tells of the network and of the data, before a second goes into training."""

@@ -10,6 +10,7 @@ What comes out is a tree of steps, of which `nnarch.models.network` makes module
 """
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -497,7 +498,8 @@ def _run(kind: LayerKind, module: nn.Module, sample: Sample) -> tuple[int, ...]:
     tokens = sample.codes and "vocabulary" in kind.facts.infer.values()
     batch = torch.empty(ROWS, *sample.shape, dtype=kinds[tokens], device="meta")
     try:
-        with torch.no_grad():
+        # torch warns once of what is slow, as of an even kernel's padding; that is no fault
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             made = torchlayers.output(module, batch)
     except ConfigError:
         raise

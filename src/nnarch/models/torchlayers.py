@@ -165,6 +165,7 @@ class LayerKind:
                 )
         if arguments.get("batch_first") is False:
             raise ConfigError("batch_first: got false; expected true, which it is by itself here")
+        _check_output_padding(arguments)
         return dict(arguments)
 
     def make(self, arguments: Mapping[str, Any]) -> nn.Module:
@@ -247,6 +248,20 @@ def _signature(name: str) -> dict[str, Any]:
         and not (owner is nn.RNNBase and each.name == "mode")
     }
     return found | ({"nonlinearity": "tanh"} if name == "RNN" else {})
+
+
+def _check_output_padding(arguments: Mapping[str, Any]) -> None:
+    """What the meta device lets pass of a transposed convolution, and the CPU does not."""
+    given = arguments.get("output_padding", 0)
+    given, *limits = (
+        value if isinstance(value, list) else [value] * 3
+        for value in (given, arguments.get("stride", 1), arguments.get("dilation", 1))
+    )
+    for padding, *others in zip(given, *limits, strict=False):
+        if isinstance(padding, int) and padding and padding >= max(others):
+            raise ConfigError(
+                f"output_padding: got {padding}; expected less than the stride or the dilation"
+            )
 
 
 def _check_argument(name: str, value: Any, default: Any) -> None:
