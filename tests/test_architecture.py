@@ -56,7 +56,7 @@ COMPUTE = (
     "models.blocks.modules", *(f"models.blocks.modules.{name}" for name in BLOCKS),
     *(f"models.blocks.{name}" for name in BLOCKS), "models.blocks.columns", "models.blocks",
     *(f"models.families.{name}" for name in FAMILIES), "models.families",
-    "models", "models.torchlayers", "models.plan", "models.structures",
+    "models", "models.torchlayers", "models.metadevice", "models.plan", "models.structures",
     "models.trace", "models.network", "models.summary", "models.footprint", "models.written",
     "models.drawing",
     "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",

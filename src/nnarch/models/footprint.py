@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
+from nnarch.models.metadevice import TellingShapes
+
 
 def activations(network: nn.Module, rows: Tensor) -> int:
     """Bytes that a training step on `rows` (B, ...) keeps for the backward pass.
@@ -36,7 +38,8 @@ def activations(network: nn.Module, rows: Tensor) -> int:
         kept.setdefault(_key(tensor), tensor.untyped_storage())  # held, so that no key comes twice
         return tensor
 
-    with _Attention(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    noting = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with _Attention(), TellingShapes(), noting:
         network.train()(rows)
     return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
 

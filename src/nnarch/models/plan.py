@@ -25,13 +25,15 @@ from nnarch.errors import Path as ConfigPath
 from nnarch.layerlist import Item
 from nnarch.models import torchlayers
 from nnarch.models.embedding import embedded
+from nnarch.models.metadevice import TellingShapes
 from nnarch.models.torchlayers import Axis, LayerKind
 from nnarch.validate import dotted, shortened
 
 ROWS = 3  # samples in a trial batch: more than one, and no likely size of anything else
 KEEP_SHAPE = {
-    "BatchNorm1d", "LayerNorm", "RMSNorm", "Dropout", "Identity", "ReLU", "GELU", "SiLU", "Tanh",
-    "Sigmoid", "ELU", "SELU", "LeakyReLU", "Mish", "Softplus", "Hardswish",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "RMSNorm", "Dropout", "Identity",
+    "ReLU", "GELU", "SiLU", "Tanh", "Sigmoid", "ELU", "SELU", "LeakyReLU", "Mish", "Softplus",
+    "Hardswish",
 }  # fmt: skip
 
 
@@ -499,7 +501,7 @@ def _run(kind: LayerKind, module: nn.Module, sample: Sample) -> tuple[int, ...]:
     batch = torch.empty(ROWS, *sample.shape, dtype=kinds[tokens], device="meta")
     try:
         # torch warns once of what is slow, as of an even kernel's padding; that is no fault
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        with torch.no_grad(), TellingShapes(), warnings.catch_warnings(action="ignore"):
             made = torchlayers.output(module, batch)
     except ConfigError:
         raise

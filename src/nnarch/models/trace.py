@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from torch.utils.hooks import RemovableHandle
 
+from nnarch.models.metadevice import KNOWN, computed
+
 
 @dataclass
 class Trace:
@@ -86,12 +88,12 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is not torch.ops.prim.device.default:
+        if func is not torch.ops.prim.device.default and func not in KNOWN:
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        out = func(*args, **kwargs)
+        out = computed(func, args, kwargs)
         if formula := flop_registry.get(func._overloadpacket):
             count = formula(*args, **kwargs, out_val=out)
             for path in set(self.inside):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnarch.models.metadevice import TellingShapes
 from nnarch.optim.stepper import Stepper
 
 
@@ -27,7 +28,8 @@ def state_bytes(
     trained = [each for each in network.parameters() if each.requires_grad]
     optimizer = build(network)
     if isinstance(optimizer, Stepper):
-        states = (optimizer.rule.init(each if each.dim() else each.view(1)) for each in trained)
+        with TellingShapes():
+            states = [optimizer.rule.init(each if each.dim() else each.view(1)) for each in trained]
         return sum(_bytes(tensor) for state in states for tensor in _tensors(state) if tensor.dim())
     if isinstance(optimizer, torch.optim.LBFGS):
         vectors = 2 * optimizer.param_groups[0]["history_size"] + 2  # a direction, a gradient
