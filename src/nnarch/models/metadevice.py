@@ -82,7 +82,8 @@ KNOWN: dict[Any, Callable[..., Any]] = {
 } | dict.fromkeys(
     (
         ATEN.relu.default, ATEN.gelu.default, ATEN.elu.default, ATEN.leaky_relu.default,
-        ATEN.zeros_like.default, ATEN.silu.default, ATEN.mish.default, ATEN.hardswish.default, ATEN.hardtanh.default,
+        ATEN.silu.default, ATEN.mish.default, ATEN.hardswish.default, ATEN.hardtanh.default,
+        ATEN.zeros_like.default,
     ),
     _alike,
 )  # fmt: skip
