@@ -87,6 +87,11 @@ WRONG: dict[str, tuple[str, list[str], int, str]] = {
         HEAD, ["leaky_relu: {slop: 0.1}", "Linear: out"], 0,
         "model.layers[0].leaky_relu.slop: unknown key; did you mean 'slope'?",
     ),
+    "a wide output": (
+        IMAGES, ["Upsample: {scale_factor: 100000}", "AdaptiveAvgPool2d: 1", "Flatten",
+                 "Linear: out"], -2,
+        "640,000,000,000 outputs of a layer, for 32 rows, need 76,294 GiB to train",
+    ),
     "no end": (
         HEAD, ["Linear: 8"], -1,
         "model.layers: gives samples of shape (8,); expected (1,), as the last layer gives with "
@@ -113,7 +118,9 @@ def test_a_mistake_is_told_with_its_line(
     found = re.match(r"(.*wrong\.yaml):(\d+): model", line)
     assert found, line
     assert found[1] == path.as_posix()
-    assert int(found[2]) == (2 if "parameters need" in said else FIRST + at), line
+    assert int(found[2]) == (
+        2 if " to train" in said or "parameters need" in said else FIRST + at
+    ), line
 
 
 def test_every_mistake_of_form_is_told_at_once(tmp_path: Path):

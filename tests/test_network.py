@@ -302,9 +302,9 @@ def test_a_list_is_built_in_order():
 
 def test_the_size_of_an_mlp_by_hand():
     size = networks.size(filled(widths=[20]), Inputs((10,)), 1)
-    assert size == Size(parameters=10 * 20 + 20 + 20 + 1, flops=2 * (10 * 20 + 20))
+    assert size == Size(parameters=10 * 20 + 20 + 20 + 1, flops=2 * (10 * 20 + 20), widest=20)
     without_bias = networks.size(filled(widths=[20], bias=False), Inputs((10,)), 1)
-    assert without_bias == Size(parameters=220, flops=440)
+    assert without_bias == Size(parameters=220, flops=440, widest=20)
 
 
 def test_a_network_that_no_memory_holds_is_measured():

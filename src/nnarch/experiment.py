@@ -149,7 +149,10 @@ def data_of(config: Config) -> tuple[Config, Samples, Dataset]:
 
 
 def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
-    """The network's size, refused where weights, gradients and moments cannot fit in memory."""
+    """The network's size, refused where weights, gradients and moments cannot fit in memory.
+
+    Nor may a single output that training keeps; `nnarch check` tells how much all of them take.
+    """
     try:
         with config.locating("model"):
             size = networks.size(config.model, dataset.inputs, loss.outputs)
@@ -157,13 +160,17 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
         if "overflow" not in str(error).lower():
             raise
         raise config.fault(("model",), "has more parameters than can be counted") from error
-    needed = 4 * size.parameters * DTYPES[config.precision].itemsize
-    if needed > (memory := devices.memory()):
-        raise config.fault(
-            ("model",),
-            f"{size.parameters:,} parameters need {needed / 2**30:,.0f} GiB to train; this "
-            f"machine has {memory / 2**30:,.0f} GiB",
-        )
+    number, rows = DTYPES[config.precision].itemsize, _batch_size(config, dataset)
+    for what, needed in (
+        (f"{size.parameters:,} parameters", 4 * size.parameters * number),
+        (f"{size.widest:,} outputs of a layer, for {rows:,} rows,", size.widest * rows * number),
+    ):
+        if needed > (memory := devices.memory()):
+            raise config.fault(
+                ("model",),
+                f"{what} need {needed / 2**30:,.0f} GiB to train; this machine has "
+                f"{memory / 2**30:,.0f} GiB",
+            )
     return size
 
 

@@ -30,10 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Size:
-    """What a network costs: numbers to learn, and floating-point operations for one sample."""
+    """What a network costs.
+
+    Attributes:
+        parameters: numbers to learn.
+        flops: floating-point operations for one sample.
+        widest: how many numbers its largest output has for one sample; 0 where it is not known.
+    """
 
     parameters: int
     flops: int
+    widest: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,8 @@ def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     flops = described.plan and _told_flops(described.plan)
     if flops is None:
         flops = traced(network, inputs).flops[""]
-    return Size(sum(parameter.numel() for parameter in network.parameters()), flops)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Size(parameters, flops, described.plan.widest if described.plan else 0)
 
 
 def unallocated(
