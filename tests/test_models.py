@@ -273,7 +273,9 @@ def test_a_gradient_reaches_each_parameter(spec: dict[str, Any], inputs: Inputs)
     (network(samples(inputs)) - 1).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+        # a bias that mixer adds to all features of a token is taken off by the layer norm behind
+        without_effect = spec["name"] == "mixer" and name.endswith(".bias")
+        assert parameter.grad.abs().sum() > 0 or without_effect, name
 
 
 @contract
