@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError
 from nnarch.models import network as networks
+from nnarch.models.following import follow
 from nnarch.models.layers import Layer, Layers
 from nnarch.models.network import Size
-from nnarch.models.plan import Plan, Sample, follow
+from nnarch.models.plan import Plan, Sample
 from nnarch.models.structures import Residual
 from nnarch.registry import models
 from nnarch.validate import fill_component

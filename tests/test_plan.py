@@ -19,7 +19,8 @@ from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError
 from nnarch.models import network as networks
 from nnarch.models.blocks.modules.attention import SelfAttention
-from nnarch.models.plan import Plan, entering, follow
+from nnarch.models.following import follow
+from nnarch.models.plan import Plan, entering
 from nnarch.models.structures import Branches, Residual
 from nnarch.models.torchlayers import output
 from nnarch.validate import fill_component, undotted

@@ -93,7 +93,9 @@ def test_the_python_examples_run(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     (project / "my_layers.py").write_text(plugin)
     command = "nnarch train configs/mlp.yaml epochs=1 --plugin my_layers.py model.activation=swoosh"
-    done = shell(command, project)
+    (model,) = re.findall("# ('model=.*')", plugin)
+    own_layer = f"nnarch train configs/mlp.yaml epochs=1 --plugin my_layers.py {model}"
+    done = shell(f"{command}\n{own_layer}", project)
     assert done.returncode == 0, done.stderr
 
 

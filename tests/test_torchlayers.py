@@ -14,7 +14,8 @@ from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError
 from nnarch.models import network as networks
 from nnarch.models import torchlayers
-from nnarch.models.plan import Plan, Sample, follow
+from nnarch.models.following import follow
+from nnarch.models.plan import Plan, Sample
 from nnarch.models.torchlayers import classes, find
 
 ROWS, VOCABULARY = 6, 9

@@ -3,7 +3,7 @@
 An item of the list is a layer, by a bare name or as `{Name: arguments}`, or a structure: a word
 in lower case with lists of its own. What is parsed here is the form alone, so that a mistake in
 it is told with all others of a config and before torch is imported; which layers torch has, and
-which shapes fit, shows when the list is followed (`nnarch.models.plan`).
+which shapes fit, shows when the list is followed (`nnarch.models.following`).
 
     layer       Linear | {Linear: 64} | {Conv2d: [16, 3]} | {Linear: {out_features: 64}}
     residual    {residual: LIST}, with `project: true` and `drop: 0.1` beside it

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError, cause
-from nnarch.models import plan as plans
 from nnarch.models import torchlayers
 from nnarch.models.embedding import TOKEN_WIDTH, embedded, embedding
+from nnarch.models.following import follow
 from nnarch.models.layers import Layers
-from nnarch.models.plan import Plan, Step
+from nnarch.models.plan import Plan, Step, entering
 from nnarch.models.structures import Branches, Chain, Link, Residual
+from nnarch.models.trial import KEEP_SHAPE
 from nnarch.registry import initializations, models
 from nnarch.registry import layer as registered
 
@@ -150,7 +151,7 @@ def expanded(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> dict[str,
 def _followed(layers: Layers, family: str, inputs: Inputs, outputs: int) -> Plan:
     """The plan of a list; a fault in one that the user did not write is the family's."""
     try:
-        return plans.follow(layers.items, layers.at, plans.entering(inputs), inputs, outputs)
+        return follow(layers.items, layers.at, entering(inputs), inputs, outputs)
     except ConfigError as error:
         if family == "layers":
             raise
@@ -204,7 +205,7 @@ def rows_of(inputs: Inputs, count: int) -> torch.Tensor:
     return torch.empty(count, *inputs.shape, device="meta", dtype=dtype)
 
 
-WITHOUT_FLOPS = plans.KEEP_SHAPE | {"Embedding", "Flatten", "column_embedding"}
+WITHOUT_FLOPS = KEEP_SHAPE | {"Embedding", "Flatten", "column_embedding"}
 
 
 def _told_flops(plan: Plan) -> int | None:
