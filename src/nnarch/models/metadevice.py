@@ -20,7 +20,9 @@ def _alike(rows: Tensor, *_: Any, **__: Any) -> Tensor:
     return rows.new_empty(rows.shape)
 
 
-def _product(bias: Tensor, one: Tensor, other: Tensor, **_: Any) -> Tensor:
+def _product(bias: Tensor, one: Tensor, other: Tensor, **_: Any) -> Any:
+    if one.shape[1] != other.shape[0] or bias.shape != other.shape[1:]:
+        return NotImplemented
     return one.new_empty(one.shape[0], other.shape[1])
 
 
@@ -35,7 +37,7 @@ def _convolution(
     output_padding: list[int],
     groups: int,
 ) -> Any:
-    """The shape of a plain convolution; what else there may be, or be wrong, is torch's to tell."""
+    """Of a plain convolution; what else there may be, or be wrong, is torch's to tell."""
     sides = list(zip(rows.shape[2:], weight.shape[2:], stride, padding, dilation, strict=False))
     made = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides]
     fits = rows.dim() == weight.dim() and rows.shape[1] == weight.shape[1] * groups
