@@ -310,6 +310,17 @@ def test_a_sample_s_output_does_not_depend_on_its_batch(spec: dict[str, Any], in
     torch.testing.assert_close(network(others(rows, inputs))[0], made[0], rtol=0, atol=0)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@contract
+def test_a_gpu_computes_the_same(spec: dict[str, Any], inputs: Inputs):
+    network, rows = make(spec, inputs).double().eval(), samples(inputs)
+    rows = rows.double() if rows.is_floating_point() else rows
+    expected = network(rows)
+    made = network.cuda()(rows.cuda()).cpu()
+    torch.testing.assert_close(made, expected, rtol=1e-8, atol=1e-8)
+
+
 @contract
 def test_in_evaluation_nothing_is_left_to_chance(spec: dict[str, Any], inputs: Inputs):
     network = make(spec, inputs).eval()
