@@ -9,6 +9,7 @@ the first.
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -165,6 +166,7 @@ class LayerKind:
                 )
         if arguments.get("batch_first") is False:
             raise ConfigError("batch_first: got false; expected true, which it is by itself here")
+        _check_sides(self.name, arguments)
         _check_output_padding(arguments)
         return dict(arguments)
 
@@ -248,6 +250,21 @@ def _signature(name: str) -> dict[str, Any]:
         and not (owner is nn.RNNBase and each.name == "mode")
     }
     return found | ({"nonlinearity": "tanh"} if name == "RNN" else {})
+
+
+OF_EACH_SIDE = ("kernel_size", "stride", "dilation", "output_padding", "padding")
+
+
+def _check_sides(name: str, arguments: Mapping[str, Any]) -> None:
+    """What the meta device lets pass of a convolution or pooling, and the CPU does not."""
+    if not (sides := re.fullmatch(r"(?:Conv|ConvTranspose|\w+Pool)([123])d", name)):
+        return
+    for each in OF_EACH_SIDE:
+        given = arguments.get(each)
+        if isinstance(given, list) and len(given) != int(sides[1]):
+            raise ConfigError(
+                f"{each}: got {shortened(given)}; expected a number, or a list of {sides[1]}"
+            )
 
 
 def _check_output_padding(arguments: Mapping[str, Any]) -> None:
