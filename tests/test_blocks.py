@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from nnarch.data.inputs import Inputs
 from nnarch.errors import ConfigError
@@ -26,6 +24,7 @@ from nnarch.models import network as networks
 from nnarch.models.blocks.modules.numeric import quantiles
 from nnarch.registry import layers
 from nnarch.validate import fill_component
+from nothing_real import NothingReal
 
 ROWS = 16
 
@@ -125,16 +124,6 @@ def unsettled(module: nn.Module) -> nn.Module:
 
 def close(made: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-6)
-
-
-class NothingReal(TorchDispatchMode):
-    """Lets nothing be computed but on the meta device."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            assert not isinstance(tensor, Tensor) or tensor.is_meta, func
-        return made
 
 
 @contract

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnarch.data.inputs import Inputs
@@ -20,6 +18,7 @@ from nnarch.models import network as networks
 from nnarch.models.blocks.modules.attention import SelfAttention
 from nnarch.registry import models
 from nnarch.validate import fill_component
+from nothing_real import NothingReal
 
 ROWS, OUTPUTS = 16, 3
 KINDS = {
@@ -359,16 +358,6 @@ def test_its_list_of_layers_is_the_same_network(spec: dict[str, Any], inputs: In
     made = network(samples(inputs))
     torch.manual_seed(4)
     assert torch.equal(other(samples(inputs)), made)
-
-
-class NothingReal(TorchDispatchMode):
-    """Lets nothing be computed but on the meta device, where tensors have no memory."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            assert not isinstance(tensor, Tensor) or tensor.is_meta, func
-        return made
 
 
 @contract

@@ -23,7 +23,6 @@ from nnarch.models.plan import Plan, Step, entering
 from nnarch.models.structures import Branches, Chain, Link, Residual
 from nnarch.models.trial import KEEP_SHAPE
 from nnarch.registry import initializations, models
-from nnarch.registry import layer as registered
 
 if TYPE_CHECKING:
     from nnarch.models.trace import Trace
@@ -215,14 +214,9 @@ def _told_flops(plan: Plan) -> int | None:
         if step.word == "Linear":
             rows = math.prod(step.before.shape[:-1])
             total += 2 * rows * step.before.shape[-1] * step.after.shape[-1]
-        elif step.word not in WITHOUT_FLOPS and not _is_activation(step):
+        elif step.word not in WITHOUT_FLOPS and not torchlayers.find(step.word).is_activation:
             return None
     return total
-
-
-def _is_activation(step: Step) -> bool:
-    component = registered(step.word)
-    return component is not None and component.kind.name == "activation"
 
 
 def traced(network: nn.Module, inputs: Inputs) -> "Trace":

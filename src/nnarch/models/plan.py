@@ -29,10 +29,6 @@ class Sample:
     axis: Axis = "features"
     codes: bool = False
 
-    @property
-    def width(self) -> int:
-        return self.shape[0 if self.axis == "channels" else -1] if self.shape else 1
-
     def __str__(self) -> str:
         return f"samples of shape {self.shape}"
 

@@ -123,6 +123,10 @@ class LayerKind:
     parameters: Mapping[str, Any]  # by name in order: the default, or `REQUIRED`
     component: Component | None = None  # of a registered one
 
+    @property
+    def is_activation(self) -> bool:
+        return self.component is not None and self.component.kind.name == "activation"
+
     def arguments(self, given: Any) -> dict[str, Any]:
         """Arguments by name, from a mapping, from a list in order, or from a single one.
 

@@ -120,7 +120,7 @@ def _told(kind: LayerKind, arguments: Mapping[str, Any], sample: Sample) -> tupl
         return (*sample.shape[:-1], arguments["out_features"])
     if kind.name == "Flatten" and not arguments:
         return (math.prod(sample.shape),)
-    keeps = kind.name in KEEP_SHAPE or (kind.component and kind.component.kind.name == "activation")
+    keeps = kind.name in KEEP_SHAPE or kind.is_activation
     return (
         sample.shape if keeps and not isinstance(arguments.get("normalized_shape"), list) else None
     )
