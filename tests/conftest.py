@@ -22,6 +22,8 @@ from nnarch.config import NAME, Config
 from nnarch.registry import REGISTRIES
 from nnarch.validate import json_schema, mark
 
+pytest_plugins = ["harness"]
+
 # A busy machine is no fault.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
