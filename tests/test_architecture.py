@@ -18,8 +18,8 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "errors", "lazy", "seeds", "options", "sections", "layerlist", "kinds", "component", "registry",
-    "validate", "space", "tree", "yamlfile", "config",
+    "version", "errors", "lazy", "seeds", "options", "sections", "layerlist", "kinds", "component",
+    "registry", "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -66,10 +66,10 @@ COMPUTE = (
     "training", "compilation", "predictor",
     "prediction",
 )  # fmt: skip
-DISK = ("files", "framefile", "checkpoint", "rundir")
+DISK = ("files", "framefile", "history", "checkpoint", "checkpoints", "rundir")
 JOBS = (
-    "provenance", "interrupts", "plugins", "folds", "compatibility", "warmstart",
-    "experiment", "opening", "run", "trained",
+    "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
+    "experiment", "opening", "run", "resumption", "trained",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip

@@ -7,9 +7,6 @@ import pickle
 import random
 import resource
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from nnarch import checkpoint
 from nnarch.checkpoint import Checkpoint
 from nnarch.errors import MachineError, RunError
 
-FILES = ["manifest.json", "meta.json", "model.safetensors", "state.pt"]
+FILES = ["history.csv", "manifest.json", "meta.json", "model.safetensors", "state.pt"]
 
 
 def example(seed: int = 0) -> Checkpoint:
@@ -33,6 +30,7 @@ def example(seed: int = 0) -> Checkpoint:
         {"network.weight": weight, "preprocess.mean": weight[0].double()},
         {"epoch": seed, "classes": ["a", "größer", "\udce9"], "nested": {"list": [1, 2.5, None]}},
         {"optimizer": {"step": torch.tensor(float(seed)), "moments": [weight * 2]}, "epoch": seed},
+        f"epoch,loss\n1,{seed}.5\n",
     )
 
 
@@ -79,6 +77,7 @@ def test_a_checkpoint_comes_back_bit_for_bit(saved: Path):
     assert loaded.meta == wanted.meta
     assert loaded.state is not None
     assert same(dict(loaded.state), wanted.state)
+    assert loaded.history == wanted.history
     assert sorted(os.listdir(saved)) == FILES
     assert os.listdir(saved.parent) == ["last"]
 
@@ -92,7 +91,7 @@ def test_inference_needs_no_state(saved: Path):
 
 def test_a_checkpoint_without_state_says_so_when_asked_for_it(tmp_path: Path):
     checkpoint.save(Checkpoint(example().tensors, {}), tmp_path / "best")
-    assert sorted(os.listdir(tmp_path / "best")) == FILES[:3]
+    assert sorted(os.listdir(tmp_path / "best")) == FILES[1:4]
     with pytest.raises(RunError, match=r"state\.pt"):
         checkpoint.load(tmp_path / "best", state=True)
 
@@ -241,7 +240,9 @@ def test_a_manifest_that_says_something_else_is_refused(text: str, saved: Path):
 @pytest.mark.parametrize("newer", [2, 99, "2", None])
 def test_a_newer_format_is_named(newer: Any, saved: Path):
     seal(saved, format=newer)
-    with pytest.raises(RunError, match=f"has format {newer}; this nnarch reads format 1"):
+    with pytest.raises(
+        RunError, match=f"has format {newer!r}; this is nnarch .*, which reads format 1"
+    ):
         checkpoint.load(saved)
 
 
@@ -298,51 +299,13 @@ def test_a_hundred_thousand_tensors_are_read(saved: Path):
     assert len(checkpoint.load(saved).tensors) == 100_000
 
 
-def test_the_one_before_is_kept_where_that_is_wanted(tmp_path: Path):
-    last, previous = tmp_path / "last", tmp_path / "previous"
-    for epoch in (1, 2, 3):
-        checkpoint.save(example(epoch), last, previous)
-        assert checkpoint.load(last, state=True).meta["epoch"] == epoch
-        if epoch > 1:
-            assert checkpoint.load(previous, state=True).meta["epoch"] == epoch - 1
-    assert sorted(os.listdir(tmp_path)) == ["last", "previous"]
-
-
-def test_otherwise_nothing_is_left_of_it(tmp_path: Path):
-    for epoch in (1, 2, 3):
-        checkpoint.save(example(epoch), tmp_path / "best")
-        assert os.listdir(tmp_path) == ["best"]
-    assert checkpoint.load(tmp_path / "best").meta["epoch"] == 3
-
-
 def test_what_an_earlier_kill_left_behind_does_no_harm(saved: Path):
-    for name in (".last.new", ".last.old"):
-        shutil.copytree(saved, saved.with_name(name))
-        (saved.with_name(name) / "meta.json").write_text("half a fi")
+    shutil.copytree(saved, saved.with_name(".last.new"))
+    (saved.with_name(".last.new") / "meta.json").write_text("half a fi")
     assert checkpoint.load(saved).meta["epoch"] == 0
     checkpoint.save(example(1), saved)
     assert checkpoint.load(saved).meta["epoch"] == 1
     assert os.listdir(saved.parent) == ["last"]
-
-
-def test_a_kill_between_two_renames_loses_nothing(saved: Path):
-    """The old one has gone aside, and the new one is not in its place yet."""
-    saved.rename(saved.with_name(".last.old"))
-    assert checkpoint.load(saved, state=True).meta["epoch"] == 0
-    checkpoint.save(example(1), saved)
-    assert checkpoint.load(saved, state=True).meta["epoch"] == 1
-    assert os.listdir(saved.parent) == ["last"]
-
-
-def test_after_such_a_kill_the_one_before_is_not_given_up(tmp_path: Path):
-    last, previous = tmp_path / "last", tmp_path / "previous"
-    for epoch in (1, 2):
-        checkpoint.save(example(epoch), last, previous)
-    shutil.rmtree(previous)
-    last.rename(previous)
-    checkpoint.save(example(3), last, previous)
-    assert checkpoint.load(last).meta["epoch"] == 3
-    assert checkpoint.load(previous).meta["epoch"] == 2
 
 
 def test_a_full_disk_loses_nothing_that_was_saved(saved: Path):
@@ -350,104 +313,10 @@ def test_a_full_disk_loses_nothing_that_was_saved(saved: Path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
         with pytest.raises(MachineError) as failed:
-            checkpoint.save(example(1), saved, saved.with_name("previous"))
+            checkpoint.save(example(1), saved)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert failed.value.exit_code == 7
     assert "file too large" in failed.value.lines[0]
     assert checkpoint.load(saved, state=True).meta["epoch"] == 0
     assert os.listdir(saved.parent) == ["last"]
-
-
-def test_one_who_reads_while_another_saves_gets_a_whole_one(tmp_path: Path):
-    best = tmp_path / "best"
-    checkpoint.save(example(0), best)
-    done = threading.Event()
-
-    def training() -> None:
-        for epoch in range(40):
-            checkpoint.save(example(epoch), best)
-        done.set()
-
-    thread = threading.Thread(target=training)
-    thread.start()
-    epochs = []
-    while not done.is_set():
-        loaded = checkpoint.load(best)
-        epochs.append(loaded.meta["epoch"])
-        assert same(dict(loaded.tensors), dict(example(epochs[-1]).tensors))
-    thread.join()
-    assert epochs == sorted(epochs)
-
-
-KILLED_WHILE_SAVING = """
-import os, random, signal, sys, time
-from pathlib import Path
-
-import torch
-
-from nnarch import checkpoint
-from nnarch.checkpoint import Checkpoint
-from nnarch.errors import RunError
-
-home, chance = Path(sys.argv[1]), random.Random(0)
-last, previous, best = home / "last", home / "previous", home / "best"
-
-
-def save(epoch):
-    weight = torch.full((300, 300), float(epoch))
-    saved = Checkpoint({"weight": weight}, {"epoch": epoch}, {"epoch": epoch})
-    checkpoint.save(saved, last, previous)
-    checkpoint.save(saved, best)
-
-
-def save_for_ever(epoch):
-    while True:
-        epoch += 1
-        save(epoch)
-
-
-def epoch_of(directory):
-    loaded = checkpoint.load(directory, state=True)
-    assert (loaded.tensors["weight"] == loaded.meta["epoch"]).all()
-    assert loaded.state == {"epoch": loaded.meta["epoch"]}
-    return loaded.meta["epoch"]
-
-
-def last_or_previous():
-    try:
-        return epoch_of(last)
-    except RunError:
-        return epoch_of(previous)
-
-
-reached = reached_best = 0
-for kill in range(10):
-    child = os.fork()
-    if not child:
-        save_for_ever(reached)
-    while not best.exists():
-        time.sleep(0.001)
-    time.sleep(chance.uniform(0, 0.05))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    now, now_best = last_or_previous(), epoch_of(best)
-    assert now >= reached, (kill, now, reached)
-    assert reached_best <= now_best <= now, (kill, reached_best, now_best, now)
-    reached, reached_best = now, now_best
-save(reached + 1)
-print(reached, *sorted(path.name for path in home.iterdir()))
-"""
-
-
-def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_WHILE_SAVING, tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    reached, *names = done.stdout.split()
-    assert int(reached) > 1
-    assert names == ["best", "last", "previous"]

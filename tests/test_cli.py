@@ -492,7 +492,9 @@ class TestSignals:
         assert (process.returncode, out) == (130, "")
         (run,) = (tmp_path / "runs").iterdir()
         assert re.fullmatch(
-            rf"error: interrupted after epoch \d+, which is saved in runs/{run.name}\n", err
+            rf"error: interrupted after epoch \d+, which is saved; go on with: nnarch resume "
+            rf"runs/{run.name}\n",
+            err,
         )
         told = about(run)
         assert (told["status"], told["exit_code"]) == ("interrupted", 130)

@@ -1,8 +1,10 @@
 """A run: what training leaves in its directory, however it ends."""
 
+import contextlib
 import math
 import shutil
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,25 @@ from nnarch.rundir import RunDir
 SMALL = {"source": "synthetic", "rows": 200, "features": 4}
 
 
-def started(tmp_path: Path, **changes: Any) -> tuple[Experiment, RunDir]:
+Started = Callable[..., tuple[Experiment, RunDir]]
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    """Makes a run, which is held until the test is over."""
     base = {"name": "small", "data": SMALL, "model": {"widths": [8]}, "epochs": 5, "threads": 1}
-    ready = experiment.prepare(configs.load({**base, **changes}))
-    return ready, runs.start(ready, tmp_path, ["nnarch", "train", "small.yaml"], ["epochs=5"])
+    command = ["nnarch", "train", "small.yaml"]
+    with contextlib.ExitStack() as held:
+
+        def start(**changes: Any) -> tuple[Experiment, RunDir]:
+            ready = experiment.prepare(configs.load({**base, **changes}))
+            return ready, held.enter_context(runs.start(ready, tmp_path, command, ["epochs=5"]))
+
+        yield start
 
 
-def test_a_finished_run_says_everything(tmp_path: Path) -> None:
-    ready, run = started(tmp_path)
+def test_a_finished_run_says_everything(started: Started) -> None:
+    ready, run = started()
     records = list(runs.train(ready, run))
     about = run.about
     assert about["status"] == "finished"
@@ -51,11 +64,12 @@ def test_a_finished_run_says_everything(tmp_path: Path) -> None:
     log = (run.path / "log.txt").read_text()
     assert [line.split(" ", 1)[1] for line in log.splitlines()[:-1]] == opening.sentences(ready)
     assert "finished after 5 epochs" in log
-    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["best", "last"]
+    kept = {f"epoch-{epoch:04}" for epoch in (best.epoch, 5)}
+    assert {path.name for path in (run.path / "checkpoints").iterdir()} == {"best", "last", *kept}
 
 
-def test_history_is_what_was_yielded(tmp_path: Path) -> None:
-    ready, run = started(tmp_path)
+def test_history_is_what_was_yielded(started: Started) -> None:
+    ready, run = started()
     records = list(runs.train(ready, run))
     header = (run.path / "history.csv").read_text().splitlines()[0]
     assert header == "epoch,train_loss,val_loss,val_rmse,val_mae,val_r2,lr,seconds"
@@ -67,10 +81,10 @@ def test_history_is_what_was_yielded(tmp_path: Path) -> None:
         assert row["lr"] == 1e-3
 
 
-def test_the_best_checkpoint_is_of_the_best_epoch(tmp_path: Path) -> None:
+def test_the_best_checkpoint_is_of_the_best_epoch(started: Started) -> None:
     """A rate that is far too large at the end makes the last epoch worse than the best."""
     schedule = {"name": "multistep", "milestones": [3], "gamma": 1.0}
-    ready, run = started(tmp_path, optimizer={"name": "sgd", "lr": 0.3}, schedule=schedule)
+    ready, run = started(optimizer={"name": "sgd", "lr": 0.3}, schedule=schedule)
     weights: dict[int, dict[str, torch.Tensor]] = {}
     for record in runs.train(ready, run):
         state = ready.training.network.state_dict()
@@ -86,11 +100,9 @@ def test_the_best_checkpoint_is_of_the_best_epoch(tmp_path: Path) -> None:
     assert last.state["best_epoch"] == best.meta["epoch"]
 
 
-def test_a_run_that_diverges_keeps_what_was_good(tmp_path: Path) -> None:
+def test_a_run_that_diverges_keeps_what_was_good(started: Started) -> None:
     """A rate just too large: some epochs end well before the loss overflows."""
-    ready, run = started(
-        tmp_path, optimizer={"name": "sgd", "lr": 1.5}, batch_size="all", epochs=2000
-    )
+    ready, run = started(optimizer={"name": "sgd", "lr": 1.5}, batch_size="all", epochs=2000)
     with pytest.raises(Diverged) as caught:
         list(runs.train(ready, run))
     about = run.about
@@ -106,8 +118,8 @@ def test_a_run_that_diverges_keeps_what_was_good(tmp_path: Path) -> None:
         assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
-def test_a_run_that_diverges_at_once_has_no_checkpoint(tmp_path: Path) -> None:
-    ready, run = started(tmp_path, optimizer={"name": "sgd", "lr": 1e30})
+def test_a_run_that_diverges_at_once_has_no_checkpoint(started: Started) -> None:
+    ready, run = started(optimizer={"name": "sgd", "lr": 1e30})
     with pytest.raises(Diverged, match="epoch 1"):
         list(runs.train(ready, run))
     with pytest.raises(RunError, match="no checkpoint yet"):
@@ -116,9 +128,9 @@ def test_a_run_that_diverges_at_once_has_no_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_keeps_the_epoch_that_ended(
-    number: signal.Signals, code: int, tmp_path: Path
+    number: signal.Signals, code: int, started: Started
 ) -> None:
-    ready, run = started(tmp_path, epochs=1000)
+    ready, run = started(epochs=1000)
     stop = Stop()
     training = runs.train(ready, run, stop)
     assert [next(training).epoch for _ in range(3)] == [1, 2, 3]
@@ -130,20 +142,19 @@ def test_an_interrupted_run_keeps_the_epoch_that_ended(
     assert run.load_checkpoint("last").meta["epoch"] == 3
 
 
-def test_a_run_that_is_worked_on_is_busy(tmp_path: Path) -> None:
-    ready, run = started(tmp_path)
+def test_a_run_that_is_worked_on_is_busy(started: Started) -> None:
+    ready, run = started()
     training = runs.train(ready, run)
     next(training)
     assert run.about["status"] == "running"
     with pytest.raises(RunBusy), run.lock():
         pass
     list(training)
-    with run.lock():
-        pass
+    assert run.about["status"] == "finished"
 
 
-def test_a_walk_away_from_the_records_leaves_an_interrupted_run(tmp_path: Path) -> None:
-    ready, run = started(tmp_path)
+def test_a_walk_away_from_the_records_leaves_an_interrupted_run(started: Started) -> None:
+    ready, run = started()
     training = runs.train(ready, run)
     next(training)
     training.close()
@@ -151,12 +162,12 @@ def test_a_walk_away_from_the_records_leaves_an_interrupted_run(tmp_path: Path) 
     assert run.load_checkpoint("last").meta["epoch"] == 1
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    first, second = (started(tmp_path, seed=seed) for seed in (0, 1))
+def test_a_checkpoint_of_another_run_is_refused(started: Started, tmp_path: Path) -> None:
+    first, second = (started(seed=seed) for seed in (0, 1))
     for ready, run in (first, second):
         list(runs.train(ready, run))
     stolen = second[1].path / "checkpoints" / "best"
-    shutil.copytree(stolen, first[1].path / "checkpoints" / "best", dirs_exist_ok=True)
+    shutil.copytree(stolen, first[1].path / "checkpoints" / "epoch-0005", dirs_exist_ok=True)
     with pytest.raises(RunError, match="is of another run"):
         first[1].load_checkpoint("best")
     renamed = RunDir(second[1].path.rename(tmp_path / "renamed"))

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from nnarch import rundir
-from nnarch.checkpoint import Checkpoint
+from nnarch import history, rundir
 from nnarch.errors import MachineError, NnarchError, RunBusy, RunError, UsageError
 from nnarch.rundir import RunDir
 
@@ -27,7 +25,8 @@ NAME = re.compile(r"\d{8}-\d{6}-tiny-[0-9a-f]{6}")
 
 
 def create(root: Path, resolved: str = "seed: 0\n", name: str = "tiny") -> RunDir:
-    return RunDir.create(root, name, "given\n", resolved)
+    with RunDir.create(root, name, "given\n", resolved, {"status": "created"}) as run:
+        return run
 
 
 def placed(root: Path, name: str, **about: Any) -> RunDir:
@@ -45,13 +44,35 @@ def scored(root: Path, name: str, **best: float) -> RunDir:
 
 def test_a_new_directory_holds_both_configs_and_is_named_after_time_and_run(tmp_path: Path):
     before = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    run = RunDir.create(tmp_path / "new" / "runs", "tiny", "a: 1 # mine\n", "a: 1\nb: ä\n")
+    root = tmp_path / "new" / "runs"
+    made = RunDir.create(root, "tiny", "a: 1 # mine\n", "a: 1\nb: ä\n", {"seed": 0})
+    with made as run, pytest.raises(RunBusy), RunDir(run.path).lock():
+        pytest.fail("a new run is held from its first moment")
+    with run.lock():
+        pass
     after = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     assert NAME.fullmatch(run.path.name)
     assert before <= run.path.name[:15] <= after
     assert (run.path / "config.yaml").read_text() == "a: 1 # mine\n"
     assert run.config.read_text(encoding="utf-8") == "a: 1\nb: ä\n"
-    assert sorted(os.listdir(run)) == ["config.yaml", "resolved.yaml"]
+    assert run.about == {"format": 1, "id": run.path.name, "seed": 0}
+    assert sorted(os.listdir(run)) == [
+        "checkpoints", "config.yaml", "resolved.yaml", "run.json", "run.lock",
+    ]  # fmt: skip
+    assert os.listdir(root) == [run.path.name]
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path):
+    with pytest.raises(TypeError), RunDir.create(tmp_path, "tiny", "", "", {"of": object()}):
+        pytest.fail("there is no JSON of this")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_clock_that_was_put_back_leaves_the_order(tmp_path: Path):
+    placed(tmp_path, "29991231-235959-a-000000")
+    run = create(tmp_path)
+    assert run.path.name.startswith("30000101-000000-tiny-")
+    assert rundir.find("@last", tmp_path).path == run.path
 
 
 def test_twenty_threads_that_start_at_once_get_twenty_directories(tmp_path: Path):
@@ -80,8 +101,8 @@ for number in range(20):
     if not children[-1]:
         os.close(go)
         os.read(waiting, 1)  # until all are there, and the parent closes its end
-        run = RunDir.create(Path(sys.argv[1]), "tiny", "", "seed: 0")
-        (run.path / f"mine-{number}").touch()
+        with RunDir.create(Path(sys.argv[1]), "tiny", "", "seed: 0", {}) as run:
+            (run.path / f"mine-{number}").touch()
         os._exit(0)
 os.close(go)
 sys.exit(any(os.waitpid(child, 0)[1] for child in children))
@@ -269,6 +290,7 @@ def test_a_damaged_run_json_is_named(text: str, tmp_path: Path):
 
 def test_a_missing_run_json_is_named(tmp_path: Path):
     run = create(tmp_path)
+    (run.path / "run.json").unlink()
     with pytest.raises(RunError, match=r"run\.json: no such file or directory"):
         _ = run.about
 
@@ -277,7 +299,8 @@ def test_a_run_of_a_newer_nnarch_is_refused_by_version(tmp_path: Path):
     run = create(tmp_path)
     newer = {"format": 2, "versions": {"nnarch": "9.1"}}
     (run.path / "run.json").write_text(json.dumps(newer))
-    with pytest.raises(RunError, match=r"has format 2, of nnarch 9\.1; this nnarch reads format 1"):
+    said = r"has format 2, of nnarch 9\.1; this is nnarch .*, which reads format 1"
+    with pytest.raises(RunError, match=said):
         _ = run.about
 
 
@@ -415,31 +438,27 @@ def test_history_comes_back_to_the_last_digit(tmp_path: Path):
         {"epoch": 1, "train_loss": 0.1 + 0.2, "val_loss": 1e-300, "lr": 1 / 3},
         {"epoch": 2, "train_loss": math.inf, "val_loss": 5e-324, "lr": 1e22},
     ]
-    for row in rows:
-        run.append_history(row)
+    run.append_history(history.lines(rows[0]))
+    run.append_history(history.lines(rows[1], list(rows[0])))
     assert run.history == rows
     text = (run.path / "history.csv").read_text()
     assert text.startswith("epoch,train_loss,val_loss,lr\n1,0.30000000000000004,")
-    run.append_history({"epoch": 3, "train_loss": math.nan, "val_loss": 1.0, "lr": 0.1})
+    lost = {"epoch": 3, "train_loss": math.nan, "val_loss": 1.0, "lr": 0.1}
+    run.append_history(history.lines(lost, list(rows[0])))
     assert math.isnan(run.history[2]["train_loss"])
-
-
-def test_the_first_epoch_decides_the_columns(tmp_path: Path):
-    run = create(tmp_path)
-    run.append_history({"epoch": 1, "loss": 0.5})
-    run.append_history({"loss": 0.25, "epoch": 2})
-    assert run.history == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
 
 
 def test_a_line_that_was_half_written_is_left_out(tmp_path: Path):
     run = create(tmp_path)
-    run.append_history({"epoch": 1, "loss": 0.5})
+    run.append_history(history.lines({"epoch": 1, "loss": 0.5}))
     whole = (run.path / "history.csv").read_bytes()
-    run.append_history({"epoch": 2, "loss": 0.12345})
+    run.append_history(history.lines({"loss": 0.12345, "epoch": 2}, ["epoch", "loss"]))
     longer = (run.path / "history.csv").read_bytes()
     for length in range(len(whole), len(longer)):
         (run.path / "history.csv").write_bytes(longer[:length])
         assert run.history == [{"epoch": 1, "loss": 0.5}]
+    (run.path / "history.csv").write_bytes(longer)
+    assert run.history == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.12345}]
 
 
 @pytest.mark.parametrize(
@@ -471,34 +490,37 @@ def test_the_log_has_a_line_with_the_time_for_each(tmp_path: Path):
     assert all(datetime.fromisoformat(line.split()[0]).tzinfo for line in lines)
 
 
-def saved(epoch: int) -> Checkpoint:
-    return Checkpoint(
-        {"weight": torch.full((2,), float(epoch))}, {"epoch": epoch}, {"epoch": epoch}
-    )
-
-
-def test_of_the_last_checkpoint_the_one_before_is_kept_of_the_best_not(tmp_path: Path):
-    run = create(tmp_path)
-    for epoch in (1, 2, 3):
-        run.save_checkpoint("last", saved(epoch))
-        run.save_checkpoint("best", saved(epoch))
-    assert sorted(os.listdir(run.path / "checkpoints")) == ["best", "last", "previous"]
-    epochs = [
-        run.load_checkpoint(which, state=True).meta["epoch"]
-        for which in ("best", "last", "previous")
-    ]
-    assert epochs == [3, 3, 2]
-
-
 def test_a_run_without_a_checkpoint_says_that_its_first_epoch_has_not_ended(tmp_path: Path):
     with pytest.raises(RunError, match="no checkpoint yet; its first epoch has not ended"):
         create(tmp_path).load_checkpoint()
 
 
 def test_the_source_of_a_plugin_is_kept_as_it_was(tmp_path: Path):
-    run = create(tmp_path)
-    run.save_plugin("mine.py", b"raise SystemExit  # \xff\n")
-    assert (run.path / "plugins" / "mine.py").read_bytes() == b"raise SystemExit  # \xff\n"
+    sources = {"mine.py": b"raise SystemExit  # \xff\n"}
+    with RunDir.create(tmp_path, "tiny", "", "", {}, sources) as run:
+        assert (run.path / "plugins" / "mine.py").read_bytes() == sources["mine.py"]
+
+
+@pytest.mark.parametrize("name", ["history.csv", "log.txt", "run.lock"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_grows_is_never_written_through_a_link_or_into_a_pipe(
+    name: str, kind: str, tmp_path: Path
+):
+    run, elsewhere = create(tmp_path), tmp_path / "precious"
+    elsewhere.write_text("precious")
+    (run.path / name).unlink(missing_ok=True)
+    if kind == "link":
+        (run.path / name).symlink_to(elsewhere)
+    else:
+        os.mkfifo(run.path / name)
+    write = {
+        "history.csv": lambda: run.append_history("1,2\n"),
+        "log.txt": lambda: run.log("hello"),
+        "run.lock": lambda: run.lock().__enter__(),
+    }
+    with pytest.raises(MachineError, match=name):
+        write[name]()
+    assert elsewhere.read_text() == "precious"
 
 
 def test_a_run_is_a_path_wherever_one_is_wanted(tmp_path: Path):

@@ -304,28 +304,30 @@ def scaled_by_quantiles(count: Any) -> Callable[[Meta], object]:
 
 META: dict[str, Callable[[Meta], object]] = {
     "no task": lambda meta: meta.pop("task"),
+    "no config": lambda meta: meta.pop("config"),
+    "a config of text": setting("config", to="model: mlp"),
     "a task of text": setting("task", to="multiclass"),
-    "no metrics": lambda meta: meta.pop("metrics"),
-    "an unknown model": setting("model", "name", to="transformer9"),
-    "a model by its place": setting("model", "name", to="os.system"),
-    "a model of a list": setting("model", to=["mlp"]),
-    "an unknown option": setting("model", "hidden", to=3),
-    "an unknown activation": setting("model", "activation", to={"name": "os.system"}),
-    "an unknown initialization": setting("model", "initialization", to="builtins.eval"),
-    "an unknown loss": setting("loss", "name", to="subprocess.run"),
-    "an option of a loss": setting("loss", "label_smoothing", to=7),
-    "a loss of another width": setting("loss", to={"name": "bce_with_logits"}),
-    "an unknown metric": setting("metrics", to=[{"name": "os.system"}]),
-    "a metric of another task": setting("metrics", to=["rmse"]),
-    "a loss of another task": setting("loss", to={"name": "mse"}),
-    "metrics of a number": setting("metrics", to=3),
-    "other widths": setting("model", "widths", to=[7]),
-    "one layer more": setting("model", "widths", to=[6, 6]),
-    "no layers": setting("model", "widths", to=[]),
-    "another normalization": setting("model", "normalization", to="layer"),
-    "no bias": setting("model", "bias", to=False),
-    "a network of 4 TB": setting("model", "widths", to=[10**6, 10**6]),
-    "a network beyond counting": setting("model", "widths", to=[10**9] * 3),
+    "no metrics": lambda meta: meta["config"].pop("metrics"),
+    "an unknown model": setting("config", "model", "name", to="transformer9"),
+    "a model by its place": setting("config", "model", "name", to="os.system"),
+    "a model of a list": setting("config", "model", to=["mlp"]),
+    "an unknown option": setting("config", "model", "hidden", to=3),
+    "an unknown activation": setting("config", "model", "activation", to={"name": "os.system"}),
+    "an unknown initialization": setting("config", "model", "initialization", to="builtins.eval"),
+    "an unknown loss": setting("config", "loss", "name", to="subprocess.run"),
+    "an option of a loss": setting("config", "loss", "label_smoothing", to=7),
+    "a loss of another width": setting("config", "loss", to={"name": "bce_with_logits"}),
+    "an unknown metric": setting("config", "metrics", to=[{"name": "os.system"}]),
+    "a metric of another task": setting("config", "metrics", to=["rmse"]),
+    "a loss of another task": setting("config", "loss", to={"name": "mse"}),
+    "metrics of a number": setting("config", "metrics", to=3),
+    "other widths": setting("config", "model", "widths", to=[7]),
+    "one layer more": setting("config", "model", "widths", to=[6, 6]),
+    "no layers": setting("config", "model", "widths", to=[]),
+    "another normalization": setting("config", "model", "normalization", to="layer"),
+    "no bias": setting("config", "model", "bias", to=False),
+    "a network of 4 TB": setting("config", "model", "widths", to=[10**6, 10**6]),
+    "a network beyond counting": setting("config", "model", "widths", to=[10**9] * 3),
     "a class less": setting("task", "classes", to=["high", "low"]),
     "a target more": setting("task", "targets", to=["word", "y"]),
     "no target": setting("task", "targets", to=[]),
@@ -444,7 +446,8 @@ def test_a_run_json_that_says_nothing_sensible_of_plugins_is_refused(
 def test_a_plugin_that_is_not_named_again_is_asked_for_and_never_run(copy: RunDir, tmp_path: Path):
     canary = tmp_path / "canary"
     source = f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n"
-    copy.save_plugin("mine.py", source.encode())
+    (copy.path / "plugins").mkdir()
+    (copy.path / "plugins" / "mine.py").write_text(source)
     sha256 = hashlib.sha256(source.encode()).hexdigest()
     edit_about(copy, setting("plugins", to=[{"path": "/home/a/mine.py", "sha256": sha256}]))
     with pytest.raises(RunError, match=r"made with the plugin mine\.py; expected --plugin"):
@@ -452,19 +455,8 @@ def test_a_plugin_that_is_not_named_again_is_asked_for_and_never_run(copy: RunDi
     assert not canary.exists()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda about: about.pop("data"),
-        setting("data", to=None),
-        setting("data", to={}),
-        lambda about: about.pop("threads"),
-    ],
-)
-def test_a_run_json_without_what_evaluation_needs_is_damaged(
-    change: Callable[[Meta], object], copy: RunDir
-):
-    edit_about(copy, change)
+def test_a_run_json_without_what_evaluation_needs_is_damaged(copy: RunDir):
+    edit_about(copy, lambda about: about.pop("threads"))
     with pytest.raises(RunError, match=r"damaged: run\.json does not say"):
         nnarch.evaluate(copy)
 

@@ -272,10 +272,16 @@ def test_a_loss_that_is_no_number_ends_the_run_where_it_happened() -> None:
         list(records(ready))
 
 
-def test_an_interrupted_epoch_yields_nothing() -> None:
-    answers = iter([False] * 3 + [True])
+def test_an_epoch_that_is_broken_off_yields_nothing() -> None:
+    steps = iter(range(3))
+
+    def check() -> None:
+        if next(steps, None) is None:
+            raise TimeoutError
+
     ready = prepared()
-    assert list(records(ready, interrupted=lambda: next(answers))) == []
+    with pytest.raises(TimeoutError):
+        list(records(ready, check=check))
     assert ready.training.epoch == 0
 
 

@@ -1,13 +1,16 @@
 """nnarch: train and explore neural-network architectures in PyTorch from one YAML file.
 
 The command line's words, from Python: `build` a plain `nn.Module`, `train` it into a run
-directory (`cross_validate`: into one a fold), `evaluate` that, `load` it to predict; `register` a
-component of your own. Importing this package is instant: torch comes with the first call.
+directory (`cross_validate`: into one a fold), `resume` and `evaluate` that, `load` it to predict;
+`register` a component of your own. Importing this package is instant: torch comes with the first
+call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nnarch.version import VERSION
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from nnarch.registry import Builder
     from nnarch.rundir import RunDir
 
-__version__ = "0.1.0"
-__all__ = ["build", "cross_validate", "evaluate", "load", "register", "train"]
+__version__ = VERSION
+__all__ = ["build", "cross_validate", "evaluate", "load", "register", "resume", "train"]
 
 COMMAND = ["nnarch.train"]  # what a run directory says it was made by
 ConfigLike = str | Path | Sequence[str | Path] | Mapping[str, Any]
@@ -76,11 +79,47 @@ def _trained(
     from nnarch import experiment
     from nnarch import run as runs
 
-    run = runs.start(ready := experiment.prepare(config), Path(runs_dir), COMMAND, overrides)
-    for record in runs.train(ready, run):
-        if each:
-            each(record)
+    ready = experiment.prepare(config)
+    with runs.start(ready, Path(runs_dir), COMMAND, overrides) as run:
+        for record in runs.train(ready, run):
+            if each:
+                each(record)
     return run
+
+
+def resume(
+    run: "RunDir | str | Path",
+    *overrides: str,
+    runs_dir: str | Path = "runs",
+    each: Callable[[Any], object] | None = None,
+    changed_data: bool = False,
+) -> "RunDir":
+    """Train a run on from where it ended, to the same bits as if it had not.
+
+    One that is finished stays as it is, unless it is to have more epochs.
+
+    Args:
+        run: a run, its directory, or what the command line takes for one (`@last`).
+        overrides: `"epochs=50"`, or another of epochs, early_stopping, device, threads, or a new
+            place of the data.
+        each: called with the record of every epoch.
+        changed_data: go on although the data is not what the run was trained on.
+    """
+    from nnarch import rundir
+
+    found = rundir.find(str(run), Path(runs_dir))
+    with found.lock():
+        if found.about.get("status") == "finished" and not overrides:
+            return found
+
+        from nnarch import resumption
+        from nnarch import run as runs
+
+        resumed = resumption.prepare(found, overrides, ["nnarch.resume"], changed_data)
+        for record in runs.train(resumed.experiment, found):
+            if each:
+                each(record)
+    return found
 
 
 def cross_validate(

@@ -1,14 +1,12 @@
 """A checkpoint on disk: weights, what inference needs, and a state for going on.
 
-A checkpoint is a directory of four files. Weights are safetensors and descriptions are JSON, so
+A checkpoint is a directory of a few files. Weights are safetensors and descriptions are JSON, so
 that opening one can execute nothing; `manifest.json` holds the SHA-256 of each file, since a
-flipped bit in a tensor is a valid tensor. A new checkpoint is staged beside the old one and
-renamed into its place, which keeps the old one, intact, as `previous` where it is asked for.
-Between two renames there is a moment without a checkpoint in that place; whoever is killed then
-leaves the old one aside, where both `load` and the next `save` find it.
+flipped bit in a tensor is a valid tensor. A checkpoint is written beside its place, read again,
+and renamed into it: what stands under its name is whole, whenever a process is killed, and is
+never changed afterwards. The sums show damage; they do not tell who wrote it.
 """
 
-import contextlib
 import hashlib
 import io
 import json
@@ -19,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnarch import files
-from nnarch.errors import RunError, reason
+from nnarch.errors import MachineError, RunError, reason
+from nnarch.version import VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+MODEL, META, STATE, HISTORY = "model.safetensors", "meta.json", "state.pt", "history.csv"
 MANIFEST = "manifest.json"
 FORMAT = 1
 
@@ -36,11 +36,13 @@ class Checkpoint:
         tensors: weights and fitted preprocessing.
         meta: what inference needs to know beside them, JSON.
         state: what training needs to go on: tensors, numbers and containers of them.
+        history: the rows of the epochs so far, which belong to the state.
     """
 
     tensors: "Mapping[str, Tensor]"
     meta: Mapping[str, Any]
     state: Mapping[str, Any] | None = None
+    history: str = ""
 
     def below(self, prefix: str) -> "dict[str, Tensor]":
         """The tensors whose names begin with `prefix`, by the rest of their names."""
@@ -51,85 +53,74 @@ class Checkpoint:
         }
 
 
-def save(checkpoint: Checkpoint, directory: Path, previous: Path | None = None) -> None:
-    """Make `directory` this checkpoint; what it held goes to `previous`, or away.
+def save(checkpoint: Checkpoint, directory: Path) -> None:
+    """Make `directory` this checkpoint; it appears whole or not at all.
 
-    Raises: MachineError where the disk is full or may not be written.
+    Raises: MachineError where the disk is full, may not be written, or gives back something else.
     """
-    contents = {
-        "model.safetensors": _weights(checkpoint.tensors),
-        "meta.json": json.dumps(checkpoint.meta, indent=1).encode(),
-    }
+    contents = {MODEL: _weights(checkpoint.tensors), META: _json(checkpoint.meta)}
     if checkpoint.state is not None:
-        contents["state.pt"] = _state(checkpoint.state)
+        contents[STATE] = _state(checkpoint.state)
+        contents[HISTORY] = checkpoint.history.encode()
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    contents[MANIFEST] = json.dumps({"format": FORMAT, "sha256": sums}, indent=1).encode()
+    contents[MANIFEST] = _json({"format": FORMAT, "sha256": sums})
     staged = directory.with_name(f".{directory.name}.new")
-    old = previous or _aside(directory)
     with files.machine_faults(directory):
-        _stage(contents, staged)
-        if old.exists() and not directory.exists():
-            old.rename(directory)
-        if directory.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            directory.rename(old)
-        staged.rename(directory)
+        try:
+            shutil.rmtree(staged, ignore_errors=True)
+            staged.mkdir()
+            files.write_all(staged, contents)
+            _verify_staged(staged)
+            shutil.rmtree(directory, ignore_errors=True)
+            staged.rename(directory)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
         files.sync_directory(directory.parent)
-        if not previous:
-            shutil.rmtree(old, ignore_errors=True)
 
 
-def _stage(contents: Mapping[str, bytes], staged: Path) -> None:
-    """Write all files into the new directory `staged`, or leave nothing of it."""
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
+def _verify_staged(staged: Path) -> None:
     try:
-        for name, data in contents.items():
-            files.write(staged / name, data)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
-
-
-def _aside(directory: Path) -> Path:
-    return directory.with_name(f".{directory.name}.old")
+        verify(staged)
+    except RunError as error:
+        raise MachineError(f"{error}; the disk did not keep what was written") from error
 
 
 def load(directory: Path, state: bool = False) -> Checkpoint:
-    """The checkpoint in `directory`, every file checked against the manifest.
+    """The checkpoint in `directory`, every file that is used checked against the manifest.
 
-    Raises: RunError where a file is missing, damaged or of a newer format.
+    Raises: RunError where a file is missing, damaged or of another format.
     """
-    while True:
-        found = _place(directory)
-        try:
-            return _loaded(found[0], state)
-        except RunError:
-            if _place(directory) == found:
-                raise  # else a training process has put a new one there meanwhile
-
-
-def _place(directory: Path) -> tuple[Path, int, int]:
-    """Where the checkpoint of `directory` is, and which one it is."""
-    for path in (directory, _aside(directory)):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            return path, status.st_ino, status.st_mtime_ns
-    return directory, 0, 0
-
-
-def _loaded(directory: Path, state: bool) -> Checkpoint:
     import safetensors.torch
 
-    names = ["model.safetensors", "meta.json", *(["state.pt"] if state else [])]
-    sums = _sums(directory)
-    contents = {name: _checked(directory / name, sums.get(name)) for name in names}
+    contents = _checked(directory, [MODEL, META, *([STATE, HISTORY] if state else [])])
     try:
-        tensors = safetensors.torch.load(contents["model.safetensors"])
-        meta = dict(json.loads(contents["meta.json"]))
-        return Checkpoint(tensors, meta, _opened(contents["state.pt"]) if state else None)
+        tensors = safetensors.torch.load(contents[MODEL])
+        meta = dict(json.loads(contents[META]))
+        if not state:
+            return Checkpoint(tensors, meta)
+        return Checkpoint(tensors, meta, _opened(contents[STATE]), contents[HISTORY].decode())
     except Exception as error:  # the sums agree, so whoever wrote it wrote something else
         raise RunError(f"{directory}: not a checkpoint of nnarch: {_first_line(error)}") from error
+
+
+def verify(directory: Path) -> None:
+    """Check every file of the checkpoint in `directory` against the manifest.
+
+    Raises: RunError where one is missing, damaged or of another format.
+    """
+    _checked(directory, list(_sums(directory)))
+
+
+def has_state(directory: Path) -> bool:
+    """Whether training can go on from the checkpoint in `directory`; damaged, it may say so too.
+
+    A checkpoint that is only the best has none.
+    """
+    try:
+        return STATE in _sums(directory)
+    except RunError:
+        return (directory / STATE).exists()
 
 
 def sha256(directory: Path) -> str:
@@ -137,11 +128,14 @@ def sha256(directory: Path) -> str:
 
     Raises: RunError where there is none.
     """
-    path = _place(directory)[0] / MANIFEST
     try:
-        return hashlib.sha256(files.read(path)).hexdigest()
+        return hashlib.sha256(files.read(directory / MANIFEST)).hexdigest()
     except OSError as error:
-        raise RunError(f"{path}: {reason(error)}") from error
+        raise RunError(f"{directory / MANIFEST}: {reason(error)}") from error
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, indent=1).encode()
 
 
 def _weights(tensors: "Mapping[str, Tensor]") -> bytes:
@@ -163,23 +157,37 @@ def _state(state: Mapping[str, Any]) -> bytes:
 def _opened(state: bytes) -> dict[str, Any]:
     import torch
 
-    return torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
+    return dict(torch.load(io.BytesIO(state), weights_only=True, map_location="cpu"))
 
 
 def _sums(directory: Path) -> dict[str, str]:
+    path = directory / MANIFEST
     try:
-        manifest = json.loads(files.read(directory / MANIFEST))
+        manifest = json.loads(files.read(path))
         found, sums = manifest["format"], dict(manifest["sha256"])
     except FileNotFoundError:
-        raise RunError(f"{directory / MANIFEST}: no such file; the checkpoint is missing") from None
+        raise RunError(f"{path}: no such file; the checkpoint is missing") from None
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
-        raise RunError(f"{directory / MANIFEST}: damaged: {_first_line(error)}") from error
+        raise RunError(f"{path}: damaged: {_first_line(error)}") from error
     if found != FORMAT:
-        raise RunError(f"{directory}: has format {found}; this nnarch reads format {FORMAT}")
+        raise RunError(f"{directory}: {other_format(found)}")
+    if not {MODEL, META} <= set(sums) <= {MODEL, META, STATE, HISTORY}:
+        raise RunError(f"{path}: damaged: it does not name the files of a checkpoint")
     return sums
 
 
-def _checked(path: Path, expected: str | None) -> bytes:
+def other_format(found: Any, made_by: Any = None) -> str:
+    """What to say of something on disk whose format is not ours."""
+    by = f", of nnarch {made_by}" if isinstance(made_by, str) else ""
+    return f"has format {found!r}{by}; this is nnarch {VERSION}, which reads format {FORMAT}"
+
+
+def _checked(directory: Path, names: list[str]) -> dict[str, bytes]:
+    sums = _sums(directory)
+    return {name: _content(directory / name, sums.get(name)) for name in names}
+
+
+def _content(path: Path, expected: str | None) -> bytes:
     try:
         data = files.read(path)
     except OSError as error:

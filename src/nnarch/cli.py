@@ -18,6 +18,8 @@ from nnarch.errors import UsageError
 
 if TYPE_CHECKING:
     from nnarch.config import Config
+    from nnarch.experiment import Experiment
+    from nnarch.interrupts import Stop
     from nnarch.rundir import RunDir
 
 app = typer.Typer(
@@ -222,17 +224,81 @@ def _train(
     from nnarch import run as runs
 
     ready = experiment.prepare(config)
-    with interrupts.noted() as stop:
-        run = runs.start(ready, runs_dir, provenance.command_line(), overrides)
+    command = provenance.command_line()
+    with interrupts.noted() as stop, runs.start(ready, runs_dir, command, overrides) as run:
         if not quiet:
             console.opening([*filter(None, [title]), *opening.sentences(ready)])
-        with console.progress(ready.config.epochs, quiet) as show:
-            for record in runs.train(ready, run, stop):
-                show(record)
+        return run, _epochs(ready, run, stop, quiet)
+
+
+def _epochs(ready: "Experiment", run: "RunDir", stop: "Stop", quiet: bool) -> dict[str, Any]:
+    """Train on to the end before a person's eyes; what `run.json` then says."""
+    from nnarch import run as runs
+
+    with console.progress(ready.config.epochs, quiet) as show:
+        for record in runs.train(ready, run, stop):
+            show(record)
     about = run.about
     if not quiet:
         console.summary(str(run), about)
-    return run, about
+    return about
+
+
+@app.command()
+def resume(
+    run: RunWord,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="epochs, early_stopping, device, threads, or where the data lies now.",
+        ),
+    ] = None,
+    changed_data: Annotated[
+        bool,
+        typer.Option("--changed-data", help="Go on although the data is not what it was."),
+    ] = False,
+    runs_dir: RunsDir = Path("runs"),
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a run on from where it ended, to the same bits as if it had not, and print its path.
+
+    It may have been interrupted, killed, or want more epochs: nnarch resume @last epochs=50
+    """
+    from nnarch import files as disk
+    from nnarch import rundir
+
+    found, overrides = rundir.find(run, runs_dir), changes or []
+    with found.lock():
+        about = found.about  # a damaged one is told before torch is imported
+        if about.get("status") == "finished" and not overrides:
+            if not quiet:
+                console.say(f"{found} is finished: nothing to do (epochs=N trains it longer)")
+        else:
+            about = _resume(found, overrides, changed_data, plugin, quiet)
+    _print(disk.to_json({"run": str(found), **about}) if as_json else str(found))
+
+
+def _resume(
+    run: "RunDir",
+    overrides: list[str],
+    changed_data: bool,
+    plugin: list[Path] | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    _import(plugin)
+
+    from nnarch import interrupts, provenance, resumption
+
+    command = provenance.command_line()
+    resumed = resumption.prepare(run, overrides, command, changed_data)
+    with interrupts.noted() as stop:
+        if not quiet:
+            console.opening(resumed.sentences)
+        return _epochs(resumed.experiment, run, stop, quiet)
 
 
 @app.command(name="eval")
@@ -350,8 +416,13 @@ def schema(plugin: Plugins = None, debug: Debug = False) -> None:
 
 def main() -> None:
     """Run the command line; every ending is an exit code, and no fault of a user a traceback."""
+    from nnarch import interrupts
+
+    interrupts.end_by_exception()
     _prepare_streams()
-    sys.exit(ending.code_of(lambda: app(standalone_mode=False)))
+    code = ending.code_of(lambda: app(standalone_mode=False))
+    interrupts.end_at_once()
+    sys.exit(code)
 
 
 def _print(text: str) -> None:

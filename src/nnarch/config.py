@@ -252,10 +252,13 @@ def _with_whole_paths(data: dict[str, Any], homes: Sequence[File]) -> dict[str, 
 
     A path is meant from the working directory, or from where the config stands.
     """
-    fields = REGISTRIES["data"].get(data["source"]).schema.model_fields
-    return data | {
-        name: _whole(data[name], homes) for name, field in fields.items() if _is_path(field)
-    }
+    return data | {name: _whole(data[name], homes) for name in path_options(data["source"])}
+
+
+def path_options(source: str) -> list[str]:
+    """The options of a data source that say where its files are."""
+    fields = REGISTRIES["data"].get(source).schema.model_fields
+    return [name for name, field in fields.items() if _is_path(field)]
 
 
 def _is_path(field: FieldInfo) -> bool:

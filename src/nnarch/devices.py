@@ -7,8 +7,10 @@ for the length of a run and put back after it, so that a caller's own program is
 import contextlib
 import math
 import os
+import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from nnarch.errors import MachineError
@@ -111,6 +113,7 @@ def threads(wanted: int | str, step_flops: float) -> int:
 def computing(device: torch.device, count: int) -> Iterator[None]:
     """Compute with `count` threads and bit for bit the same every time, then put all back."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    chance = random.getstate(), np.random.get_state()
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.set_num_threads(count)
@@ -121,5 +124,7 @@ def computing(device: torch.device, count: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before[0])
+            random.setstate(chance[0])
+            np.random.set_state(chance[1])
             if gpus:
                 torch.use_deterministic_algorithms(before[1])

@@ -15,6 +15,7 @@ import typer
 
 from nnarch import console
 from nnarch.errors import NnarchError, reason
+from nnarch.interrupts import Ended
 
 MOST_LINES = 30  # of one error; a list of a thousand wrong numbers needs no thousand
 MOST_CHARACTERS = 2000
@@ -22,6 +23,17 @@ MOST_CHARACTERS = 2000
 
 def code_of(command: Callable[[], Any]) -> int:
     """Run `command`; the exit code, after saying what went wrong where something did."""
+    try:
+        return _code_of(command)
+    except Ended as error:
+        _say("interrupted")
+        return 128 + error.signal_number
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+
+
+def _code_of(command: Callable[[], Any]) -> int:
     try:
         code = command()
         return code if isinstance(code, int) else 0
@@ -31,9 +43,6 @@ def code_of(command: Callable[[], Any]) -> int:
         if "--debug" in sys.argv:
             traceback.print_exception(error)
         return _ending(error)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return 130
 
 
 def _ending(error: Exception) -> int:
@@ -86,6 +95,6 @@ def _bug(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
-    """An error, on one line that can do a terminal no harm, whatever a file was called."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.splitlines()))
+    """An error, on one line."""
+    shown = console.printable(" ".join(message.splitlines()))
     console.say(f"error: {shown[:MOST_CHARACTERS]}")

@@ -1,7 +1,7 @@
 """What a network makes of rows: its predictions, and how good they are, in the user's units."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ def evaluate(
     target: Target,
     task: Task,
     wanted: Sequence[Mapping[str, Any]],
+    check: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Measure `network` on `rows`.
 
@@ -76,12 +77,13 @@ def evaluate(
         rows: in the network's units, where the network is.
         target: what the target was scaled by.
         wanted: metrics as filled components.
+        check: called before every batch; what it raises ends the work.
     """
-    pieces = [
-        answered(outputs(network, inputs), truth)
-        for batch in rows.in_order(CHUNK)
-        for inputs, truth in _split(network, batch)
-    ]
+    pieces = []
+    for batch in rows.in_order(CHUNK):
+        for inputs, truth in _split(network, batch):
+            check()
+            pieces.append(answered(outputs(network, inputs), truth))
     made, truth = (torch.cat(those) for those in zip(*pieces, strict=True))
     made = made.to(truth.dtype if truth.is_floating_point() else torch.float32)
     measured = loss.values(*of_each_member(made, truth)).cpu().double().mean(0)

@@ -5,7 +5,9 @@ the network's size, the loss and metrics that fit it. What only the data can tel
 loss, say) is filled into the config here, so that the config of a run is complete.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
 from nnarch.data.task import REGRESSION, Task
-from nnarch.errors import ConfigError, cause
+from nnarch.errors import ConfigError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs, rows_at_once
 from nnarch.freezing import freeze, set_to_train
 from nnarch.gradient import gradient
@@ -60,8 +62,14 @@ class Experiment:
     def task(self) -> Task:
         return self.dataset.task
 
-    def evaluate(self, part: str, first: int | None = None) -> Evaluation:
-        """Measure the network on `train`, `val` or `test`, or on the first few rows of it."""
+    def evaluate(
+        self, part: str, first: int | None = None, check: Callable[[], None] = lambda: None
+    ) -> Evaluation:
+        """Measure the network on `train`, `val` or `test`, or on the first few rows of it.
+
+        Args:
+            check: called before every batch; what it raises ends the work.
+        """
         return evaluate(
             self.training.model,
             self.loss,
@@ -69,6 +77,7 @@ class Experiment:
             self.dataset.preprocess.target,
             self.task,
             self.config.metrics or [],
+            check,
         )
 
 
@@ -82,10 +91,16 @@ def prepare(config: Config) -> Experiment:
     return with_data(config, dataset)
 
 
-def with_data(config: Config, dataset: Dataset) -> Experiment:
+def with_data(
+    config: Config, dataset: Dataset, state: Mapping[str, Any] | None = None
+) -> Experiment:
     """The experiment on a dataset that is made already, as `data_of` gives both.
 
-    Raises: ConfigError, DataError or MachineError, with nothing written.
+    Args:
+        state: of a training that is to go on; it begins anew unless there is one.
+
+    Raises: ConfigError, DataError or MachineError, with nothing written; RunError where `state`
+        is not of such a training.
     """
     device, dtype = devices.choose(config.device), DTYPES[config.precision]
     config = compatibility.completed(config, dataset.task)
@@ -101,12 +116,14 @@ def with_data(config: Config, dataset: Dataset) -> Experiment:
     compatibility.check_channels(config, dataset)
     compatibility.check_batches(config, network, len(dataset.parts["train"]))
     network = network.to(device, dtype)
-    warm_start = warmstart.begin(network, config, dataset)
+    warm_start = warmstart.begin(network, config, dataset) if state is None else None
     with config.locating("freeze"):
         freeze(network, config.freeze)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
     threads = devices.threads(config.threads, 3.0 * size.flops * _batch_size(config, dataset))
     settings, training = _settings(config, dataset), training_of(config, network)
+    if state is not None:
+        _restore(training, state)
     ready = Experiment(
         config, dataset, loss, size, device, threads, rows, settings, training, warm_start
     )
@@ -115,6 +132,15 @@ def with_data(config: Config, dataset: Dataset) -> Experiment:
         with devices.computing(device, threads):
             compilation.compile(network, training.optimizer, lambda: _first_gradient(ready))
     return ready
+
+
+def _restore(training: Training, state: Mapping[str, Any]) -> None:
+    try:
+        training.restore(state)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RunError(
+            f"the state of the checkpoint is not of such a training: {cause(error)}"
+        ) from error
 
 
 def _first_rows(dataset: Dataset, count: int) -> Tensor:

@@ -1,19 +1,25 @@
 """Writing files so that a reader never meets half of one.
 
 The bytes are made first, in memory, then written beside their goal and renamed over it: a kill
-or a full disk at any instant leaves the old file or the new one.
+or a full disk at any instant leaves the old file or the new one. What grows by lines is added to,
+and never through a link, which in a directory of a stranger's may lead anywhere.
 """
 
 import contextlib
+import errno
 import json
 import math
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nnarch.errors import MachineError, reason
+
+TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8}|new)")  # a name that whoever was killed left behind
 
 
 @contextlib.contextmanager
@@ -22,7 +28,15 @@ def machine_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineError(f"{path}: {reason(error)}") from error
+        raise MachineError(f"{path}: {reason(error)}{_room(path, error)}") from error
+
+
+def _room(path: Path, error: OSError) -> str:
+    """How much room is left where there was too little."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        with contextlib.suppress(OSError):
+            return f"; {shutil.disk_usage(path.parent).free:,} bytes are free there"
+    return ""
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -31,18 +45,82 @@ def write(path: Path, content: str | bytes) -> None:
     Raises: MachineError where the disk is full or may not be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    temporary = temporary_beside(path)
     with machine_faults(path):
         try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_new(temporary, data)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
+
+
+def write_all(directory: Path, contents: Mapping[str, bytes]) -> None:
+    """Write new files into a directory that nobody looks into yet.
+
+    Raises: OSError.
+    """
+    for name, data in contents.items():
+        _write_new(directory / name, data)
+    sync_directory(directory)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def temporary_beside(path: Path) -> Path:
+    """A new name in the directory of `path`."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+
+
+def link(path: Path, target: str) -> None:
+    """Make `path` a link to its neighbour `target`, at once, whatever was there.
+
+    Raises: OSError.
+    """
+    temporary = temporary_beside(path)
+    if path.is_dir() and not path.is_symlink():  # a copy that someone made of what was linked
+        shutil.rmtree(path)
+    os.symlink(target, temporary)
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def opened_to_append(path: Path) -> IO[str]:
+    """A plain file, to be read and added to; made if there is none.
+
+    Raises: OSError; so too where `path` is a link, a pipe or a device.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return open(handle, "a+", newline="", encoding="utf-8", errors="backslashreplace")
+
+
+def append(path: Path, text: str) -> None:
+    """Add `text` to the end of a file.
+
+    Raises: MachineError where the disk is full or may not be written.
+    """
+    with machine_faults(path), opened_to_append(path) as file:
+        file.write(text)
+
+
+def tidy(directory: Path) -> None:
+    """Remove what a process that was killed while it wrote has left in `directory`."""
+    with os.scandir(directory) as entries:
+        left = [Path(entry) for entry in entries if TEMPORARY.fullmatch(entry.name)]
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> bytes:

@@ -10,12 +10,13 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnarch.component import Component
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, RunError
 from nnarch.registry import REGISTRIES
 
 
@@ -62,6 +63,35 @@ def loaded() -> list[Plugin]:
     files = {inspect.getsourcefile(component.builder) for component in _components()}
     paths = sorted(Path(file) for file in files if file and Path(file).is_file())
     return [Plugin(path, path.read_bytes()) for path in paths]
+
+
+def sources(used: Sequence[Plugin]) -> dict[str, bytes]:
+    """The source of each by its name, to be kept; of two files of one name, the second gets more.
+
+    >>> two = [Plugin(Path("a/mine.py"), b"1"), Plugin(Path("b/mine.py"), b"2")]
+    >>> list(sources(two))
+    ['mine.py', 'd4735e-mine.py']
+    """
+    named: dict[str, bytes] = {}
+    for plugin in used:
+        name = plugin.path.name
+        named[f"{plugin.sha256[:6]}-{name}" if name in named else name] = plugin.source
+    return named
+
+
+def need(run: Path, made_with: Sequence[Mapping[str, Any]]) -> None:
+    """A run made with plugins opens only with the same ones, named again by the user.
+
+    Raises: RunError with the first that is missing.
+    """
+    here = {plugin.sha256 for plugin in loaded()}
+    for plugin in made_with:
+        if plugin["sha256"] not in here:
+            name = Path(plugin["path"]).name
+            raise RunError(
+                f"{run}: was made with the plugin {name}; expected --plugin with the same file "
+                f"(a copy lies in {run}/plugins, to be read before it is trusted)"
+            )
 
 
 def _components() -> list[Component]:

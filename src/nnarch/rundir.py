@@ -1,34 +1,40 @@
 """The run directory: what lies in it, how it is named and found.
 
-Nothing else knows this layout. A directory is made with `mkdir`, which two starts cannot both
-succeed at; it is locked while a process works on it, by the kernel, which lets go however that
-process ends; and all it holds is plain text, JSON, CSV and safetensors, so opening one from a
-stranger runs nothing. torch is only needed for the weights, so listing runs is instant.
+Nothing else knows this layout. A directory is filled and locked before it gets its name, by a
+rename that two starts cannot both succeed at, so that a run is whole as soon as it is there. The
+lock is the kernel's, which lets go however a process ends; and all that lies here is plain text,
+JSON, CSV and safetensors, so opening a run from a stranger runs nothing. torch is only needed for
+the weights, so listing runs is instant.
 """
 
 import contextlib
 import csv
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
-from nnarch import checkpoint, files
+from nnarch import checkpoint, files, history
 from nnarch.checkpoint import Checkpoint
+from nnarch.checkpoints import Checkpoints, Resumable
 from nnarch.errors import RunBusy, RunError, UsageError, reason
+from nnarch.validate import shortened
 
 FORMAT = 1
 ABOUT, CONFIG, RESOLVED, HISTORY = "run.json", "config.yaml", "resolved.yaml", "history.csv"
-LOG, LOCK = "log.txt", "run.lock"
+LOG, LOCK, CHECKPOINTS, PLUGINS = "log.txt", "run.lock", "checkpoints", "plugins"
 _NAME = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{6}")
+_STAMP = "%Y%m%d-%H%M%S"
 
 
 class RunDir:
@@ -36,6 +42,7 @@ class RunDir:
 
     def __init__(self, path: Path):
         self.path = path
+        self._checkpoints = Checkpoints(path / CHECKPOINTS, self._check_own)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -47,17 +54,64 @@ class RunDir:
         return f"RunDir({str(self.path)!r})"
 
     @classmethod
-    def create(cls, root: Path, name: str, given: str, resolved: str) -> "RunDir":
-        """A new directory `<UTC time>-<name>-<hash>` below `root`, holding the two configs.
+    @contextlib.contextmanager
+    def create(
+        cls,
+        root: Path,
+        name: str,
+        given: str,
+        resolved: str,
+        about: Mapping[str, Any],
+        plugins: Mapping[str, bytes] | None = None,
+    ) -> "Iterator[RunDir]":
+        """A new directory `<UTC time>-<name>-<hash>` below `root`, held until the end.
+
+        Args:
+            given: the config as the user wrote it.
+            resolved: the complete one.
+            about: for `run.json`, to which the run's name is added as `id`.
+            plugins: sources to be kept, to be read, never run.
 
         Raises: MachineError where it cannot be made.
         """
-        with files.machine_faults(root):
-            root.mkdir(parents=True, exist_ok=True)
-            path = _made(root, name, resolved)
-        files.write(path / CONFIG, given)
-        files.write(path / RESOLVED, resolved)
-        return cls(path)
+        staged = root / f".{os.urandom(4).hex()}.new"
+        with contextlib.ExitStack() as held:
+            with files.machine_faults(root):
+                root.mkdir(parents=True, exist_ok=True)
+                try:
+                    staged.mkdir()
+                    run = cls(staged)
+                    held.enter_context(run.lock())
+                    (staged / CHECKPOINTS).mkdir()
+                    files.write(staged / CONFIG, given)
+                    files.write(staged / RESOLVED, resolved)
+                    run._keep_plugins(plugins or {})
+                    run = cls(run._named(root, name, resolved, about))
+                except BaseException:
+                    shutil.rmtree(staged, ignore_errors=True)
+                    raise
+            yield run
+
+    def _keep_plugins(self, sources: Mapping[str, bytes]) -> None:
+        if sources:
+            (self.path / PLUGINS).mkdir()
+        for name, source in sources.items():
+            files.write(self.path / PLUGINS / name, source)
+
+    def _named(self, root: Path, name: str, resolved: str, about: Mapping[str, Any]) -> Path:
+        """Give the directory, which is complete but for `run.json`, the first name that is free."""
+        for attempt in range(10_000):
+            digest = hashlib.sha256(f"{resolved}{attempt or ''}".encode()).hexdigest()[:6]
+            path = root / f"{_stamp(root)}-{name}-{digest}"
+            self.write_about({"id": path.name, **about})
+            try:
+                self.path.rename(path)  # a directory that is not empty is never replaced
+                files.sync_directory(root)
+                return path
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+        raise RunError(f"{root}: too many runs began in this second")
 
     @property
     def about(self) -> dict[str, Any]:
@@ -69,10 +123,7 @@ class RunDir:
         if about.get("format") != FORMAT:
             versions = about.get("versions")
             made = versions.get("nnarch") if isinstance(versions, dict) else None
-            raise RunError(
-                f"{self.path}: has format {about.get('format')}, of nnarch "
-                f"{made or 'another version'}; this nnarch reads format {FORMAT}"
-            )
+            raise RunError(f"{self.path}: {checkpoint.other_format(about.get('format'), made)}")
         if about.get("status") == "running" and not self._is_locked():
             about["status"] = "interrupted"
         return about
@@ -85,76 +136,87 @@ class RunDir:
         """The complete config that the run was made from."""
         return self.path / RESOLVED
 
+    def write_config(self, resolved: str) -> None:
+        """Replace the complete config, for a run that goes on otherwise."""
+        files.write(self.config, resolved)
+
     @property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[history.Row]:
         """A mapping an epoch, from column to number; a half-written last line is left out.
 
         Raises: RunError where a number is none.
         """
         try:
-            lines = files.read(self.path / HISTORY).decode().split("\n")[:-1]
-            return [
-                {key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)
-            ]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, TypeError, csv.Error) as error:
+            return history.rows(self.history_text)
+        except (ValueError, TypeError, csv.Error) as error:
             raise RunError(f"{self.path / HISTORY}: damaged: {error}") from error
 
-    def append_history(self, row: Mapping[str, float | int]) -> None:
-        """Add an epoch; the first one decides the columns."""
-        with (
-            files.machine_faults(self.path / HISTORY),
-            open(self.path / HISTORY, "a+", newline="", encoding="utf-8") as file,
-        ):
-            file.seek(0)
-            header = next(csv.reader(file), None)
-            writer = csv.DictWriter(file, header or list(row), lineterminator="\n")
-            if not header:
-                writer.writeheader()
-            writer.writerow(row)
+    @property
+    def history_text(self) -> str:
+        """The history as it lies there.
+
+        Raises: RunError where it cannot be read.
+        """
+        try:
+            return files.read(self.path / HISTORY).decode()
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / HISTORY}: damaged: {error}") from error
+
+    def append_history(self, lines: str) -> None:
+        """Add the lines of an epoch."""
+        files.append(self.path / HISTORY, lines)
 
     def log(self, line: str) -> None:
         """Add a line, with the time, to `log.txt`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with (
-            files.machine_faults(self.path / LOG),
-            open(self.path / LOG, "a", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            file.write(f"{now} {line}\n")
+        files.append(self.path / LOG, f"{now} {line}\n")
 
-    def save_plugin(self, name: str, source: bytes) -> None:
-        """Keep the source of a plugin, to be read, never run."""
-        home = self.path / "plugins"
-        with files.machine_faults(self.path):
-            home.mkdir(exist_ok=True)
-        if (home / name).exists():
-            name = f"{hashlib.sha256(source).hexdigest()[:6]}-{name}"
-        files.write(home / name, source)
-
-    def save_checkpoint(self, which: str, saved: Checkpoint) -> None:
-        """Make `saved` the `last` or the `best` checkpoint; of `last` the one before is kept."""
-        home = self.path / "checkpoints"
-        previous = home / "previous" if which == "last" else None
-        meta = {**saved.meta, "run": self._id()}
-        checkpoint.save(dataclasses.replace(saved, meta=meta), home / which, previous)
+    def save_checkpoint(self, last: Checkpoint, best: Checkpoint | None = None) -> None:
+        """Make `last`, and `best` where there is a new one, the current checkpoints."""
+        named = {"run": self._id()}
+        signed = dataclasses.replace(last, meta={**last.meta, **named})
+        if best is not None:
+            best = dataclasses.replace(best, meta={**best.meta, **named})
+        self._checkpoints.save(signed, best)
 
     def load_checkpoint(self, which: str = "best", state: bool = False) -> Checkpoint:
         """The `best` or `last` checkpoint.
 
         Raises: RunError where there is none yet, or it is damaged or another run's.
         """
-        home = self.path / "checkpoints"
-        if not home.is_dir():
+        home = self._checkpoints.home
+        if not os.path.lexists(home / which):
             raise RunError(f"{self.path}: no checkpoint yet; its first epoch has not ended")
-        saved = checkpoint.load(home / which, state)
-        if saved.meta.get("run") != self._id():
-            raise RunError(f"{home / which}: is of another run, {saved.meta.get('run')!r}")
-        return saved
+        return self._checkpoints.load(which, state)
+
+    def resumable(self) -> Resumable | None:
+        """The newest intact state, or None where the first epoch has not ended.
+
+        Raises: RunError where there are checkpoints, and none is intact or this run's.
+        """
+        return self._checkpoints.resumable()
+
+    def go_back_to(self, resumable: Resumable | None) -> None:
+        """Make links and history those of the state that training goes on from.
+
+        What else a process that was killed has left is removed.
+        """
+        if self._checkpoints.home.is_symlink():
+            raise RunError(f"{self._checkpoints.home}: is a link; expected a directory")
+        self._checkpoints.go_back_to(resumable)
+        with files.machine_faults(self.path):
+            files.tidy(self.path)
+        files.write(self.path / HISTORY, resumable.checkpoint.history if resumable else "")
 
     def checkpoint_sha256(self, which: str = "best") -> str:
         """What tells a checkpoint from any other: the SHA-256 of its manifest."""
-        return checkpoint.sha256(self.path / "checkpoints" / which)
+        return checkpoint.sha256(self._checkpoints.path(which))
+
+    def _check_own(self, saved: Checkpoint, path: Path) -> None:
+        if (run := saved.meta.get("run")) != self._id():
+            raise RunError(f"{path}: is of another run, {shortened(run)}")
 
     def _id(self) -> Any:
         """What the run was called when it began, whatever its directory is called now."""
@@ -169,13 +231,13 @@ class RunDir:
         Raises: RunBusy where another holds it.
         """
         with contextlib.ExitStack() as held:
-            with files.machine_faults(self.path):
-                file = held.enter_context(open(self.path / LOCK, "a+"))
+            with files.machine_faults(self.path / LOCK):
+                file = held.enter_context(files.opened_to_append(self.path / LOCK))
                 try:
                     _take(file)
                 except BlockingIOError:
                     file.seek(0)
-                    holder = file.read().strip() or "another process"
+                    holder = file.read(200).strip() or "another process"
                     raise RunBusy(f"{self.path}: held by {holder}") from None
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
@@ -195,13 +257,23 @@ class RunDir:
         return False
 
 
-def _take(file: TextIO) -> None:
+def _take(file: IO[str]) -> None:
     """Lock `file`, trying for a tenth of a second: who asks for its state holds it an instant."""
     for _ in range(10):
         with contextlib.suppress(BlockingIOError):
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         time.sleep(0.01)
     return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _stamp(root: Path) -> str:
+    """The time now; a second after the newest run's where the clock has been put back since."""
+    now = datetime.now(UTC)
+    if newest := max((run.path.name[:15] for run in runs(root)), default=None):
+        with contextlib.suppress(ValueError, OverflowError):
+            latest = datetime.strptime(newest, _STAMP).replace(tzinfo=UTC)
+            now = max(now, latest + timedelta(seconds=1)) if now < latest else now
+    return now.strftime(_STAMP)
 
 
 def runs(root: Path) -> list[RunDir]:
@@ -269,16 +341,6 @@ def _began(run: RunDir) -> int:
         return run.config.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _made(root: Path, name: str, resolved: str) -> Path:
-    for attempt in range(10_000):
-        digest = hashlib.sha256(f"{resolved}{attempt or ''}".encode()).hexdigest()[:6]
-        path = root / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{digest}"
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
-    raise RunError(f"{root}: too many runs began in this second")
 
 
 def _json(path: Path) -> dict[str, Any]:

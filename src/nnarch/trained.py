@@ -5,14 +5,14 @@ are looked up in the registry, never imported, and nothing is allocated that its
 not account for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from nnarch import config as configs
-from nnarch import devices, plugins, prediction
+from nnarch import devices, plugins, prediction, runconfig
 from nnarch.checkpoint import Checkpoint
 from nnarch.data import dataset as datasets
 from nnarch.data import identity, newdata, parting
@@ -36,17 +36,28 @@ def load(run: RunDir, which: str = "best") -> Predictor:
 
     Raises: RunError where the checkpoint is missing, damaged, or needs a plugin.
     """
-    return _opened(run, which)[0]
+    return _opened(run, which).predictor
 
 
-def _opened(run: RunDir, which: str) -> tuple[Predictor, list[dict[str, Any]]]:
-    """The network, and the metrics that it was trained with."""
+@dataclass
+class _Opened:
+    predictor: Predictor
+    metrics: list[dict[str, Any]]  # that it was trained with
+    meta: Mapping[str, Any]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.predictor.network.parameters()).dtype
+
+
+def _opened(run: RunDir, which: str) -> _Opened:
     saved = run.load_checkpoint(which)
     try:
-        _need_plugins(run)
+        plugins.need(run.path, _told(run, "plugins"))
         predictor = _predictor(saved)
-        wanted = saved.meta["metrics"]
-        return predictor, [_fitting("metric", spec, predictor.task) for spec in wanted]
+        wanted = saved.meta["config"]["metrics"]
+        wanted = [_fitting("metric", spec, predictor.task) for spec in wanted]
+        return _Opened(predictor, wanted, saved.meta)
     except RunError:
         raise
     except Exception as error:  # whatever a stranger may have written there
@@ -70,21 +81,19 @@ def evaluate_run(
 
     Raises: RunError, or DataError where the data is not what the run was trained on.
     """
-    predictor, measured = _opened(run, "best")
+    opened = _opened(run, "best")
+    spec = runconfig.load(run, opened.meta).data
+    predictor, measured = opened.predictor, list(opened.metrics)
     for name in wanted:
         if name not in [spec["name"] for spec in measured]:
             measured.append(_metric(name, predictor.task))
-    weight = next(predictor.network.parameters())
-    if data:
-        rows = _given(predictor, run, data, weight.dtype)
-    else:
-        rows = _own(predictor, run, part, weight.dtype)
+    rows = _given(opened, spec, data) if data else _own(opened, run, spec, part)
     device = devices.choose("auto")
     with devices.computing(device, max(1, devices.threads(_told(run, "threads"), 0))):
         return evaluate(
             predictor.network.to(device),
             predictor.loss,
-            rows.to(device, weight.dtype),
+            rows.to(device, opened.dtype),
             predictor.preprocess.target,
             predictor.task,
             measured,
@@ -99,28 +108,29 @@ def predict(run: RunDir, data: Path, keep: Sequence[str] = ()) -> Iterator[predi
 
     Raises: RunError, or DataError where the data is not what the network takes.
     """
-    predictor = load(run)
+    opened = _opened(run, "best")
+    spec = runconfig.load(run, opened.meta).data
     with devices.computing(torch.device("cpu"), max(1, devices.threads(_told(run, "threads"), 0))):
-        yield from prediction.frames(predictor, _config(run).data, data, keep)
+        yield from prediction.frames(opened.predictor, spec, data, keep)
 
 
 def _predictor(saved: Checkpoint) -> Predictor:
-    meta = saved.meta
+    meta, config = saved.meta, saved.meta["config"]
     told = meta["task"]
     task = Task(told["kind"], *(tuple(told[key]) for key in ("targets", "classes", "counts")))
-    loss = losses.build(_fitting("loss", meta["loss"], task), task)
+    loss = losses.build(_fitting("loss", config["loss"], task), task)
     preprocess = Preprocess.from_spec(meta["preprocess"])
     preprocess.load_state_dict(saved.below("preprocess."))
     if preprocess.target.targets != len(task.targets):
         raise ValueError(f"{preprocess.target.targets} targets were scaled of {len(task.targets)}")
-    spec, inputs = _component("model", meta["model"]), datasets.inputs_of(preprocess)
+    spec, inputs = _component("model", config["model"]), datasets.inputs_of(preprocess)
     weights = saved.below("network.")
     size = networks.size(spec, inputs, loss.outputs)
     if size.parameters > sum(weight.numel() for weight in weights.values()):
         raise ValueError(f"the model has {size.parameters:,} parameters, more than were saved")
     with torch.random.fork_rng(devices=[]):
         network = networks.make(spec, inputs, loss.outputs, seed=0)
-    dtype = torch.float64 if meta["precision"] == "float64" else torch.float32
+    dtype = torch.float64 if config["precision"] == "float64" else torch.float32
     network.to(dtype).load_state_dict(weights)
     return Predictor(network, preprocess, loss, task)
 
@@ -139,18 +149,6 @@ def _fitting(kind: str, spec: Any, task: Task) -> dict[str, Any]:
     return filled
 
 
-def _need_plugins(run: RunDir) -> None:
-    """A run made with plugins opens only with the same ones, named again by the user."""
-    here = {plugin.sha256 for plugin in plugins.loaded()}
-    for made_with in _told(run, "plugins"):
-        if made_with["sha256"] not in here:
-            name = Path(made_with["path"]).name
-            raise RunError(
-                f"{run}: was made with the plugin {name}; expected --plugin with the same file "
-                f"(a copy lies in {run}/plugins, to be read before it is trusted)"
-            )
-
-
 def _told(run: RunDir, *keys: str) -> Any:
     """What `run.json` says at `keys`."""
     value: Any = run.about
@@ -160,13 +158,6 @@ def _told(run: RunDir, *keys: str) -> Any:
     except (LookupError, TypeError) as error:
         raise RunError(f"{run}: damaged: run.json does not say {'.'.join(keys)}") from error
     return value
-
-
-def _config(run: RunDir) -> configs.Config:
-    try:
-        return configs.load(run.config)
-    except ConfigError as error:
-        raise RunError(f"{run}: damaged: {error.lines[0]}") from error
 
 
 def _metric(name: str, task: Task) -> dict[str, Any]:
@@ -181,24 +172,24 @@ def _metric(name: str, task: Task) -> dict[str, Any]:
     return spec
 
 
-def _own(predictor: Predictor, run: RunDir, part: str, dtype: torch.dtype) -> Rows:
+def _own(opened: _Opened, run: RunDir, spec: dict[str, Any], part: str) -> Rows:
     """Rows of the data that the run was trained on, known by its fingerprint."""
-    config = _config(run)
-    data = datasets.whole(sources.build(config.data), config.data)
-    if identity.fingerprint(data) != _told(run, "data", "fingerprint"):
+    data = datasets.whole(sources.build(spec), spec)
+    if identity.fingerprint(data) != opened.meta.get("fingerprint"):
         raise DataError(
             f"{run}: the data has changed since the run was trained on it; expected the same rows "
             "to take a part of, or --data with a file to measure"
         )
-    chosen = {part: parting.divide(data, config.data, predictor.task)[part]}
-    return datasets.rows(data, predictor.task, predictor.preprocess, chosen, dtype)[part]
+    task, made = opened.predictor.task, opened.predictor.preprocess
+    chosen = {part: parting.divide(data, spec, task)[part]}
+    return datasets.rows(data, task, made, chosen, opened.dtype)[part]
 
 
-def _given(predictor: Predictor, run: RunDir, path: Path, dtype: torch.dtype) -> Rows:
+def _given(opened: _Opened, spec: dict[str, Any], path: Path) -> Rows:
     """Every row of another file."""
-    spec, task, made = _config(run).data, predictor.task, predictor.preprocess
+    task, made = opened.predictor.task, opened.predictor.preprocess
     data = newdata.read(str(path), spec, made, task, needs_target=True)
     with newdata.faults_of(path):
         data = datasets.whole(data, spec)
         everything = {"test": torch.arange(len(data))}
-        return datasets.rows(data, task, made, everything, dtype)["test"]
+        return datasets.rows(data, task, made, everything, opened.dtype)["test"]

@@ -7,11 +7,13 @@ be computed, so nothing else has to be kept to go on where it ended.
 """
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -107,6 +109,24 @@ class Training:
             "waited": self.waited,
         }
 
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, whose network, optimizer and schedule were such.
+
+        Raises: KeyError, TypeError, ValueError or RuntimeError where they were not.
+        """
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.restore(state["schedule"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.epoch, self.best_epoch = int(state["epoch"]), int(state["best_epoch"])
+        self.best, self.reference = float(state["best"]), float(state["reference"])
+        self.waited = int(state["waited"])
+
+    def forget_best(self) -> None:
+        """Let the next epoch be the best so far, since the weights of the one that was are lost."""
+        self.best, self.best_epoch = math.inf, 0
+
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of the weights of `network`."""
@@ -120,7 +140,7 @@ def train(
     scale: Tensor,
     evaluate: Callable[[], Evaluation],
     settings: Settings,
-    interrupted: Callable[[], bool] = lambda: False,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Record]:
     """Train in place, yielding a `Record` after every epoch.
 
@@ -128,15 +148,12 @@ def train(
         rows: training rows, where the network is.
         scale: what the target was divided by, (T,).
         evaluate: measures `training.model` on the validation rows.
-        interrupted: asked before every step; once true, the epoch is left unfinished and
-            nothing more is yielded.
+        check: called before every step; what it raises leaves the epoch unfinished.
 
     Raises: Diverged where a loss or a weight is not finite; the epoch and batch are named.
     """
     while training.epoch < settings.epochs and not _has_waited(training, settings):
-        losses = _epoch(training, loss, rows, settings, interrupted)
-        if losses is None:
-            return
+        losses = _epoch(training, loss, rows, settings, check)
         training.epoch += 1
         _check_finite(training, losses)
         evaluation = evaluate()
@@ -166,25 +183,31 @@ def _epoch(
     loss: Loss,
     rows: Rows,
     settings: Settings,
-    interrupted: Callable[[], bool],
-) -> Tensor | None:
+    check: Callable[[], None],
+) -> Tensor:
     """One pass over the rows. The loss of each batch as a share of the epoch's, (batches, T)."""
     epoch = training.epoch + 1
-    torch.manual_seed(derive(settings.seed, "epoch", epoch))
+    _seed(derive(settings.seed, "epoch", epoch))
     set_to_train(training.network)
     sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
     batches = rows.epoch(sizes, settings.seed, epoch, settings.sampling)
     steps = math.ceil(len(sizes) / settings.accumulate)
     passes: list[Pass] = []
     for step in range(steps):
-        if interrupted():
-            return None
+        check()
         _set_rate(training, epoch - 1 + step / steps)
         several = [_augmented(batch, settings) for batch in islice(batches, settings.accumulate)]
         passes += _step(training, loss, rows, several, settings)
         if training.average:
             training.average.update_parameters(training.network)
     return _shares(passes)
+
+
+def _seed(seed: int) -> None:
+    """Whatever draws by chance in an epoch, a plugin's own code as well, draws the same again."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def _augmented(batch: Batch, settings: Settings) -> Batch:

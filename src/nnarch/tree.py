@@ -11,7 +11,7 @@ an item of it, or within it, has by `as` (`model.layers.block`).
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nnarch.errors import ConfigError
@@ -178,3 +178,22 @@ def _is_finite(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
+def differences(one: Any, other: Any, at: Path = ()) -> Iterator[Path]:
+    """Where two plain values differ; a value that only one has is a difference of its own.
+
+    >>> list(differences({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 3], "c": 0}))
+    [('b', 1), ('c',)]
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in [*one, *(key for key in other if key not in one)]:
+            if key not in one or key not in other:
+                yield (*at, key)
+            else:
+                yield from differences(one[key], other[key], (*at, key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, pair in enumerate(zip(one, other, strict=True)):
+            yield from differences(*pair, (*at, place))
+    elif type(one) is not type(other) or one != other:
+        yield at

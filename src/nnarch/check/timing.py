@@ -5,6 +5,7 @@ network and with an optimizer of its own; nothing of it is left. The loop asks b
 whether it shall end, which is where the clock is read.
 """
 
+import contextlib
 import copy
 import math
 import statistics
@@ -62,8 +63,9 @@ def measure(ready: Experiment) -> Timing:
         scale = ready.dataset.preprocess.target.scale
         evaluate = clock.apart(lambda: ready.evaluate("val"))
         rows = ready.rows["train"]
-        for _ in train(training, ready.loss, rows, scale, evaluate, settings, clock.is_over):
-            pass
+        with contextlib.suppress(_Enough):
+            for _ in train(training, ready.loss, rows, scale, evaluate, settings, clock.tick):
+                pass
         if not clock.evaluations:
             evaluate()
     sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
@@ -73,6 +75,10 @@ def measure(ready: Experiment) -> Timing:
     low, middle, high = statistics.quantiles(measured, n=4, method="inclusive")
     epochs = [steps * seconds + validation for seconds in (low, middle, high)]
     return Timing(len(measured), epochs[1], epochs[0], epochs[2], ready.settings.epochs)
+
+
+class _Enough(Exception):
+    """As many steps as the clock wants."""
 
 
 class _Clock:
@@ -90,8 +96,8 @@ class _Clock:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def is_over(self) -> bool:
-        """Read before every step; whether that step is one too many."""
+    def tick(self) -> None:
+        """Read before every step. Raises: _Enough where that step is one too many."""
         now = self.now()
         if self.last is None:
             self.began = now
@@ -100,7 +106,8 @@ class _Clock:
         self.last = now
         assert self.began is not None
         late = now - self.began > SECONDS and len(self.steps) >= WARM_UP + FEWEST
-        return late or len(self.steps) >= WARM_UP + STEPS
+        if late or len(self.steps) >= WARM_UP + STEPS:
+            raise _Enough
 
     def apart(self, evaluate: Callable[[], Evaluation]) -> Callable[[], Evaluation]:
         """`evaluate`, whose time is that of no step."""

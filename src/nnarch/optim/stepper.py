@@ -168,15 +168,31 @@ class Stepper:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was made, with parameters of the same shapes.
 
-        Raises: ValueError where there are more parameters, or fewer, in any group.
+        Parameters that have taken steps get their place in memory at once: where numbers lie
+        may decide the last bit of what is computed from them.
+
+        Raises: ValueError where there are more parameters, or fewer, in any group, or the states
+            are not those of this rule.
         """
         saved = state_dict["param_groups"]
         theirs, ours = _sizes(saved), _sizes(self.param_groups)
         if theirs != ours:
             raise ValueError(f"a state of {theirs} parameters is not one of {ours}")
         for group, other in zip(self.param_groups, saved, strict=True):
-            group |= {name: other[name] for name in other if name != "params"}
+            group |= {name: float(other[name]) for name in group if name != "params"}
         self._parts = self._joined_parts(state_dict["state"])
+        with torch.no_grad():
+            for part in self._parts:
+                if part.state is not None:
+                    self._lay_in(part)
+                    self._check(part)
+
+    def _check(self, part: Part) -> None:
+        assert part.weight is not None
+        assert part.state is not None
+        expected = _shapes(_moved(self.rule.init(part.weight), part.weight))
+        if (found := _shapes(part.state)) != expected:
+            raise ValueError(f"a state of {found} is not one of {expected}")
 
     def _joined_parts(self, states: Mapping[int, Numbers]) -> list[Part]:
         """Parts of all parameters, of which the one called `number` has done `states[number]`.
@@ -210,6 +226,10 @@ class Stepper:
             if part.state is not None
             for each, state in zip(part.parameters, _state_of_each(part), strict=True)
         }
+
+
+def _shapes(state: Numbers) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
 
 
 def _sizes(groups: list[dict[str, Any]]) -> str:

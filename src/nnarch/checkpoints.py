@@ -1,0 +1,183 @@
+"""The checkpoints of one run: which are kept, and which are the last and the best.
+
+Each lies in a directory named after its epoch, which is never changed once it is there; `last`
+and `best` are links to two of them, exchanged at once, so that at no instant there is none. Kept
+are the two last, and the best as each of the two knew it: whichever of the two training goes on
+from, all that belongs to it is there. A link of a stranger's is only followed to a neighbour.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnarch import checkpoint, files
+from nnarch.checkpoint import Checkpoint
+from nnarch.errors import RunError
+from nnarch.validate import shortened
+
+_NAME = re.compile(r"epoch-(\d{4,})")
+Check = Callable[[Checkpoint, Path], object]
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """A state to go on from.
+
+    Attributes:
+        checkpoint: the newest that is intact.
+        best: whether the best one that it knows of is intact too.
+        faults: what is wrong with newer ones.
+    """
+
+    checkpoint: Checkpoint
+    best: bool
+    faults: list[str]
+
+
+class Checkpoints:
+    """Those in the directory `home`.
+
+    Args:
+        check: given each that is loaded, and its place; raises RunError where it is not the run's.
+    """
+
+    def __init__(self, home: Path, check: Check = lambda saved, path: None):
+        self.home, self._check = home, check
+
+    def save(self, last: Checkpoint, best: Checkpoint | None) -> None:
+        """Make `last`, and `best` where there is a new one, the current ones; drop what is old.
+
+        Raises: MachineError where the disk is full or may not be written.
+        """
+        before = {name for which in ("last", "best") if (name := self._linked(which))}
+        new = {"last": last} if best is None else {"best": best, "last": last}
+        if best is not None and best.meta["epoch"] == last.meta["epoch"]:
+            new = {"last": last}
+        for saved in new.values():
+            checkpoint.save(saved, self.home / _name(saved))
+        with files.machine_faults(self.home):
+            if best is not None:
+                files.link(self.home / "best", _name(best))
+            files.link(self.home / "last", _name(last))
+        kept = before | {name for which in ("last", "best") if (name := self._linked(which))}
+        for _, path in self._all():
+            if path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def load(self, which: str, state: bool = False) -> Checkpoint:
+        """The `best` or the `last`.
+
+        Raises: RunError where there is none, or it is damaged.
+        """
+        while True:
+            path = self.path(which)
+            try:
+                return self._loaded(path, state)
+            except RunError:
+                if self.path(which) == path:
+                    raise  # else a training process has put a new one there meanwhile
+
+    def path(self, which: str) -> Path:
+        """Where the `best` or the `last` lies."""
+        if name := self._linked(which):
+            return self.home / name
+        path = self.home / which
+        if path.is_symlink():
+            raise RunError(f"{path}: damaged: expected a link to a neighbour such as epoch-0007")
+        return path  # a copy, by a tool that knows no links
+
+    def resumable(self) -> Resumable | None:
+        """The newest state that is intact, one whose best is intact too if there is any.
+
+        Raises: RunError where there are checkpoints, and none is intact.
+        """
+        faults, without_best = [], None
+        for epoch, path in sorted(self._all(), reverse=True):
+            if not checkpoint.has_state(path):
+                continue
+            try:
+                saved = self._loaded(path, state=True)
+            except RunError as error:
+                faults.append(str(error))
+                continue
+            if fault := self._fault_of_best(saved):
+                without_best = without_best or Resumable(saved, False, [*faults, fault])
+                faults.append(f"epoch {epoch}: {fault}")
+            else:
+                return Resumable(saved, True, faults)
+        if not without_best and faults:
+            raise RunError(f"{faults[0]}; no checkpoint of the run is intact")
+        return without_best
+
+    def _loaded(self, path: Path, state: bool = False) -> Checkpoint:
+        """The one in `path`, if it is of this run and of the epoch that `path` is named after."""
+        saved = _its_own(checkpoint.load(path, state), path)
+        self._check(saved, path)
+        return saved
+
+    def _fault_of_best(self, saved: Checkpoint) -> str | None:
+        """What is wrong with the best checkpoint that `saved` knows of."""
+        if (best := saved.meta["best_epoch"]) == saved.meta["epoch"]:
+            return None
+        try:
+            self._loaded(self.home / _named(best))
+        except RunError as error:
+            return str(error)
+        return None
+
+    def go_back_to(self, resumable: Resumable | None) -> None:
+        """Make the checkpoint that training goes on from the last, and its best the best.
+
+        Raises: MachineError where the disk may not be written.
+        """
+        with files.machine_faults(self.home):
+            self.home.mkdir(exist_ok=True)
+            files.tidy(self.home)
+            if resumable is None:
+                return
+            meta = resumable.checkpoint.meta
+            files.link(self.home / "last", _named(meta["epoch"]))
+            if resumable.best:
+                files.link(self.home / "best", _named(meta["best_epoch"]))
+
+    def _linked(self, which: str) -> str | None:
+        """The neighbour that `last` or `best` links to."""
+        try:
+            name = os.readlink(self.home / which)
+        except OSError:
+            return None
+        return name if _NAME.fullmatch(name) else None
+
+    def _all(self) -> Iterator[tuple[int, Path]]:
+        """Epoch and directory of each checkpoint that is there."""
+        try:
+            with os.scandir(self.home) as entries:
+                names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+        except OSError:
+            return
+        for name in names:
+            if match := _NAME.fullmatch(name):
+                yield int(match[1]), self.home / name
+
+
+def _named(epoch: int) -> str:
+    return f"epoch-{epoch:04}"
+
+
+def _name(saved: Checkpoint) -> str:
+    return _named(saved.meta["epoch"])
+
+
+def _its_own(saved: Checkpoint, path: Path) -> Checkpoint:
+    """`saved`, if it is of the epoch that its directory is named after."""
+    epoch, best = saved.meta.get("epoch"), saved.meta.get("best_epoch")
+    if _NAME.fullmatch(path.name) and (type(epoch) is not int or _named(epoch) != path.name):
+        raise RunError(f"{path}: is of another epoch, {shortened(epoch)}")
+    if type(epoch) is not int or type(best) is not int or not 0 < best <= epoch:
+        raise RunError(f"{path}: damaged: epoch {shortened(epoch)}, best epoch {shortened(best)}")
+    if path.is_symlink():
+        raise RunError(f"{path}: is a link; expected a directory")
+    return saved

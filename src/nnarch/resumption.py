@@ -1,0 +1,141 @@
+"""A run going on where it ended, for whatever reason it did.
+
+All that training carries from epoch to epoch is in the checkpoint's state, and all else follows
+from the config, the data and the epoch's number; so what comes after is, bit for bit on one
+machine's CPU, what would have come had nothing happened. That holds while config, data, threads
+and libraries are the same, so each is compared with what the checkpoint was made with: the first
+two are refused where they differ, of the others a warning tells.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnarch import devices, experiment, plugins, runconfig
+from nnarch.checkpoints import Resumable
+from nnarch.config import Config
+from nnarch.errors import ConfigError, DataError
+from nnarch.experiment import Experiment
+from nnarch.provenance import versions
+from nnarch.registry import schedules
+from nnarch.run import now
+from nnarch.rundir import RunDir
+
+ENDED = ("error", "exit_code", "ended", "results")  # what run.json tells of an ending
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What a run goes on with.
+
+    Attributes:
+        sentences: what the user should know of it.
+    """
+
+    experiment: Experiment
+    sentences: list[str]
+
+
+def prepare(
+    run: RunDir,
+    overrides: Sequence[str] = (),
+    command: Sequence[str] = (),
+    changed_data: bool = False,
+) -> Resumption:
+    """Bring `run`, which the caller holds, to where it goes on from.
+
+    Args:
+        overrides: `key=value`, of `runconfig.FREE` or where the data lies.
+        changed_data: go on although the data is not what the run was trained on.
+
+    Raises: RunError where no checkpoint is intact or the config was edited meanwhile,
+        ConfigError, DataError or MachineError; the run is then as it was.
+    """
+    about = run.about
+    plugins.need(run.path, about.get("plugins") or [])
+    found = run.resumable()
+    config = runconfig.load(run, found.checkpoint.meta if found else None, overrides)
+    ready = _experiment(config, found, run, changed_data)
+    done = ready.training.epoch
+    if config.epochs < done:
+        raise ConfigError(f"epochs: got {config.epochs}; {run} has done {done} already")
+    if found and not found.best:
+        ready.training.forget_best()
+    run.go_back_to(found)
+    if overrides:
+        run.write_config(config.to_yaml())
+    step = {"command": list(command), "overrides": list(overrides), "after_epoch": done}
+    step |= {"threads": ready.threads, "device": str(ready.device), "started": now()}
+    kept = {key: value for key, value in about.items() if key not in ENDED}
+    run.write_about(kept | {"status": "running", "resumed": [*(about.get("resumed") or []), step]})
+    sentences = list(_sentences(run, found, ready, overrides))
+    for sentence in sentences:
+        run.log(sentence)
+    return Resumption(ready, sentences)
+
+
+def _experiment(
+    config: Config, found: Resumable | None, run: RunDir, changed_data: bool
+) -> Experiment:
+    """What the run was made of, with the state that it goes on from."""
+    if found is None:
+        return experiment.prepare(config)
+    saved = found.checkpoint
+    devices.choose(config.device)  # told before data is read
+    known, _, dataset = experiment.data_of(_as_it_was(config, saved.meta))
+    if dataset.fingerprint != saved.meta.get("fingerprint") and not changed_data:
+        raise DataError(
+            f"{run}: the data has changed since the run was trained on it; expected the same "
+            "rows, or --changed-data to go on with these"
+        )
+    return experiment.with_data(known, dataset, saved.state or {})
+
+
+def _as_it_was(config: Config, meta: Mapping[str, Any]) -> Config:
+    """What the config leaves to the machine, as it was chosen before."""
+    chosen = {key: meta.get(key) for key in ("device", "threads") if getattr(config, key) == "auto"}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    return config.model_copy(update=chosen)
+
+
+def _sentences(
+    run: RunDir, found: Resumable | None, ready: Experiment, overrides: Sequence[str]
+) -> Iterator[str]:
+    config, done = ready.config, ready.training.epoch
+    for fault in found.faults if found else []:
+        yield f"warning: {fault}"
+    if found is None:
+        yield f"{run} had saved no epoch yet: begins with epoch 1 of {config.epochs}"
+        return
+    yield f"{run} goes on after epoch {done} of {config.epochs}"
+    if config.early_stopping and ready.training.waited >= config.early_stopping.patience:
+        yield "early stopping ended it there; early_stopping=null trains on"
+    if not found.best:
+        yield "warning: the best epoch so far is lost; the best from here on is kept"
+    meta = found.checkpoint.meta
+    before = meta["config"]["epochs"]
+    if _rate(config, config.epochs, done) != _rate(config, before, done):
+        yield (
+            f"schedule: {config.schedule['name']} now runs over {config.epochs} epochs instead of "
+            f"{before}, so the rate goes on from another place of its curve"
+        )
+    yield from _other_machine(ready, meta)
+
+
+def _rate(config: Config, epochs: int, done: int) -> list[float]:
+    """The schedule's factors early in the next epoch, of a run of so many epochs."""
+    curve = schedules.build(config.schedule, epochs)
+    return [curve(done), curve(done + 0.5)]
+
+
+def _other_machine(ready: Experiment, meta: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as it was, for which the same bits are not to be had."""
+    now_used = {"device": str(ready.device), "threads": ready.threads} | versions()
+    before = {"device": meta.get("device"), "threads": meta.get("threads")}
+    before |= meta.get("versions") or {}
+    for name in ("device", "threads", "torch", "numpy", "nnarch"):
+        if now_used.get(name) != before.get(name):
+            yield (
+                f"warning: {name} is {now_used.get(name)}, was {before.get(name)}: the last bits "
+                "may differ from those of a run that was not interrupted"
+            )

@@ -1,0 +1,3 @@
+"""The version of nnarch, which every run and checkpoint says that it was made by."""
+
+VERSION = "0.1.0"
