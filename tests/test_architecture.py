@@ -66,7 +66,7 @@ COMPUTE = (
     "training", "compilation", "predictor",
     "prediction",
 )  # fmt: skip
-DISK = ("files", "framefile", "history", "checkpoint", "checkpoints", "rundir")
+DISK = ("files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir")
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
     "experiment", "opening", "run", "resumption", "trained",

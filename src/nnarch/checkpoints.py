@@ -16,7 +16,6 @@ from pathlib import Path
 from nnarch import checkpoint, files
 from nnarch.checkpoint import Checkpoint
 from nnarch.errors import RunError
-from nnarch.validate import shortened
 
 _NAME = re.compile(r"epoch-(\d{4,})")
 Check = Callable[[Checkpoint, Path], object]
@@ -175,9 +174,9 @@ def _its_own(saved: Checkpoint, path: Path) -> Checkpoint:
     """`saved`, if it is of the epoch that its directory is named after."""
     epoch, best = saved.meta.get("epoch"), saved.meta.get("best_epoch")
     if _NAME.fullmatch(path.name) and (type(epoch) is not int or _named(epoch) != path.name):
-        raise RunError(f"{path}: is of another epoch, {shortened(epoch)}")
+        raise RunError(f"{path}: is of another epoch, {epoch!r:.80}")
     if type(epoch) is not int or type(best) is not int or not 0 < best <= epoch:
-        raise RunError(f"{path}: damaged: epoch {shortened(epoch)}, best epoch {shortened(best)}")
+        raise RunError(f"{path}: damaged: epoch {epoch!r:.80}, best epoch {best!r:.80}")
     if path.is_symlink():
         raise RunError(f"{path}: is a link; expected a directory")
     return saved

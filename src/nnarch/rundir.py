@@ -11,24 +11,21 @@ import contextlib
 import csv
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from nnarch import checkpoint, files, history
+from nnarch import checkpoint, files, history, lock
 from nnarch.checkpoint import Checkpoint
 from nnarch.checkpoints import Checkpoints, Resumable
-from nnarch.errors import RunBusy, RunError, UsageError, reason
-from nnarch.validate import shortened
+from nnarch.errors import RunError, UsageError, reason
 
 FORMAT = 1
 ABOUT, CONFIG, RESOLVED, HISTORY = "run.json", "config.yaml", "resolved.yaml", "history.csv"
@@ -124,7 +121,7 @@ class RunDir:
             versions = about.get("versions")
             made = versions.get("nnarch") if isinstance(versions, dict) else None
             raise RunError(f"{self.path}: {checkpoint.other_format(about.get('format'), made)}")
-        if about.get("status") == "running" and not self._is_locked():
+        if about.get("status") == "running" and not lock.is_held(self.path / LOCK):
             about["status"] = "interrupted"
         return about
 
@@ -216,7 +213,7 @@ class RunDir:
 
     def _check_own(self, saved: Checkpoint, path: Path) -> None:
         if (run := saved.meta.get("run")) != self._id():
-            raise RunError(f"{path}: is of another run, {shortened(run)}")
+            raise RunError(f"{path}: is of another run, {run!r:.80}")
 
     def _id(self) -> Any:
         """What the run was called when it began, whatever its directory is called now."""
@@ -224,46 +221,12 @@ class RunDir:
             return _json(self.path / ABOUT).get("id")
         return None
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the run against other processes; the kernel lets go when this one ends.
 
         Raises: RunBusy where another holds it.
         """
-        with contextlib.ExitStack() as held:
-            with files.machine_faults(self.path / LOCK):
-                file = held.enter_context(files.opened_to_append(self.path / LOCK))
-                try:
-                    _take(file)
-                except BlockingIOError:
-                    file.seek(0)
-                    holder = file.read(200).strip() or "another process"
-                    raise RunBusy(f"{self.path}: held by {holder}") from None
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-                file.flush()
-            yield
-
-    def _is_locked(self) -> bool:
-        if not (self.path / LOCK).is_file():
-            return False
-        try:
-            with open(self.path / LOCK) as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
-
-
-def _take(file: IO[str]) -> None:
-    """Lock `file`, trying for a tenth of a second: who asks for its state holds it an instant."""
-    for _ in range(10):
-        with contextlib.suppress(BlockingIOError):
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(0.01)
-    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock.hold(self.path / LOCK)
 
 
 def _stamp(root: Path) -> str:
