@@ -22,7 +22,7 @@ from nnarch.config import NAME, Config
 from nnarch.registry import REGISTRIES
 from nnarch.validate import json_schema, mark
 
-pytest_plugins = ["harness"]
+pytest_plugins = ["harness", "hostile"]
 
 # A busy machine is no fault.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -258,9 +258,11 @@ def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def mutated_configs(draw: st.DrawFn) -> dict[str, Any]:
+def mutated_configs(
+    draw: st.DrawFn, right: st.SearchStrategy[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """A right config with up to three changes for the worse: another value, a key less or more."""
-    value = copy.deepcopy(draw(valid_configs()))
+    value = copy.deepcopy(draw(valid_configs() if right is None else right))
     for _ in range(draw(st.integers(1, 3))):
         *way, last = draw(st.sampled_from(_places(value)[1:] or [("x",)]))
         holder = value

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import JUNK, mutated_configs, valid_configs
+from conftest import JUNK, valid_configs
 from nnarch import yamlfile
 from nnarch.config import Config, load
 from nnarch.errors import ConfigError, UsageError
@@ -124,7 +124,7 @@ def test_a_number_means_what_it_looks_like(tmp_path: Path, text: str, way: str) 
             (fault,) = faults(path, overrides)
             place = f"{path}:{1 + len(lines)}: " if way == "file" else f"command line: {key}: "
             assert fault.startswith(place)
-            assert key in fault or "is not a finite number" in fault
+            assert key in fault
             continue
         config = load(path, overrides)
         found = config.optimizer["lr"] if key == "optimizer.lr" else config.epochs
@@ -555,12 +555,6 @@ def check_only_a_config_or_its_faults(value: dict[str, Any], overrides: list[str
             assert len(line) < 2000
         return
     assert same(load(yamlfile.parse(config.to_yaml(), "resolved.yaml").value), config)
-
-
-@settings(max_examples=300)
-@given(mutated_configs())
-def test_any_mutation_is_a_config_or_a_fault(value: dict[str, Any]) -> None:
-    check_only_a_config_or_its_faults(value, [])
 
 
 PATHS = st.sampled_from(

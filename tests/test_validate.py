@@ -52,6 +52,7 @@ class Kettle(Section):
     file: FilePath = "x"
     choice: Literal["a", "b", "c"] = "a"
     one: Literal["a"] = "a"
+    power: Literal[1, 2] = 1
     maybe: Count | None = None
     either: Count | Literal["all"] = 1
     numbers: list[Positive] = Field(default=[])
@@ -84,6 +85,7 @@ NEEDLESS = {  # option: a wrong value, and what is said of it
     "file": ("", "got ''; expected text that is not empty"),
     "choice": ("d", "got 'd'; expected 'a', 'b' or 'c'"),
     "one": ("b", "got 'b'; expected 'a'"),
+    "power": (True, "got true; expected 1 or 2"),
     "maybe": ("x", "got 'x'; expected an integer from 1 to 1,000,000,000 or null"),
     "either": ("some", "got 'some'; expected an integer from 1 to 1,000,000,000 or 'all'"),
     "numbers": (3, "got 3; expected a list (each a number > 0)"),

@@ -149,7 +149,6 @@ def test_alias_can_stand_for_a_key() -> None:
         ("+.5", 0.5),
         ("5.", 5.0),
         ("01.50", 1.5),
-        ("1e-400", 0.0),
     ],
 )
 def test_plain_scalar_follows_the_core_schema(text: str, value: Any) -> None:
@@ -196,14 +195,16 @@ def test_escapes_stand_for_any_character(text: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("a: .inf", "1: '.inf' is not a finite number"),
-        ("a: 1\nb: [-.INF]", "2: '-.INF' is not a finite number"),
-        ("a: .nan", "1: '.nan' is not a finite number"),
-        ("a: 1e400", "1: '1e400' is not a finite number"),
-        ("a: -1e999", "1: '-1e999' is not a finite number"),
-        ("a: " + "1" * 301, f"1: a number of more than 300 digits: '{'1' * 57}...'"),
-        ("a: 0." + "1" * 9000, f"1: a number of more than 300 digits: '0.{'1' * 55}...'"),
-        ("a: 0x" + "f" * 250, f"1: a number of more than 300 digits: '0x{'f' * 55}...'"),
+        ("a: .inf", "1: a: got .inf; expected a finite number"),
+        ("a: 1\nb: [-.INF]", "2: b[0]: got -.INF; expected a finite number"),
+        ("a: {b: .nan}", "1: a.b: got .nan; expected a finite number"),
+        ("a: 1e400", "1: a: got 1e400; expected a finite number"),
+        ("a: -1e999", "1: a: got -1e999; expected a finite number"),
+        ("a: 1e-400", "1: a: got 1e-400; expected 0, or a number that is not as near to it"),
+        ("a: -.001e-400", "1: a: got -.001e-400; expected 0, or a number that is not as near"),
+        ("a: " + "1" * 301, f"1: a: got {'1' * 57}...; expected a number of at most 300 digits"),
+        ("a: 0." + "1" * 9000, f"1: a: got 0.{'1' * 55}...; expected a number of at most 300"),
+        ("a: 0x" + "f" * 250, f"1: a: got 0x{'f' * 55}...; expected a number of at most 300"),
         ("a: 1\nb: 2\na: 3", "3: key 'a' is repeated; it is first given on line 1"),
         ("x:\n  a: 1\n  'a': 3", "3: key 'a' is repeated; it is first given on line 2"),
         (
@@ -400,7 +401,7 @@ def test_override_value_is_read_as_in_a_file(text: str, value: Any) -> None:
     ("text", "fault"),
     [
         ("[1,", "x:1: the '[' at column 1 is not closed"),
-        ("1e999", "x:1: '1e999' is not a finite number"),
+        ("1e999", "x:1: got 1e999; expected a finite number"),
         ("!!int 1", "x:1: tags are not allowed; quote text that begins with !"),
         ("[" * 33, "x:1: nested deeper than 32 levels"),
         ("1\n--- 2", "x:2: a second document starts here; a config is one document"),

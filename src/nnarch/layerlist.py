@@ -13,6 +13,7 @@ which shapes fit, shows when the list is followed (`nnarch.models.following`).
     tied        {Linear: out, tie: NAME}, with the weight of the layer of that name
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -255,5 +256,5 @@ def _check_ends(items: tuple[Item, ...], faults: list[Fault]) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value) if value is not None else "nothing"
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -15,15 +15,19 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+EXACT = 2**53  # below it a float is the very number that was written
+
 
 def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return int(value) if whole else value
 
 
 WHOLE = BeforeValidator(_whole)  # 1e3 is as good a way to say 1000 as any
 LARGEST = 1_000_000_000
 
 Count = Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+Times = Annotated[int, Field(ge=1, le=1_000), WHOLE]  # of what takes a step of its own each
 Natural = Annotated[int, Field(ge=0, le=LARGEST), WHOLE]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

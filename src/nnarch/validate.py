@@ -65,6 +65,9 @@ def fill(schema: type[BaseModel], raw: Mapping[str, Any], at: Path = ()) -> Fill
             faults += found
         if IsLayers() in field.metadata and name in values:
             faults += _faults_of_layers(values[name], (*at, name))
+        if isinstance(value, bool) and _is_taken_for_a_number(value, _fragment(schema, (name,))):
+            message = f"got {shortened(value)}; expected {expected(schema, (name,))}"
+            faults.append(Fault((*at, name), message))
     broken = {fault.path[: len(at) + 1] for fault in faults}
     try:
         checked = schema.model_validate_json(json.dumps(values))
@@ -72,6 +75,13 @@ def fill(schema: type[BaseModel], raw: Mapping[str, Any], at: Path = ()) -> Fill
         found = _faults(schema, raw, error, at)
         return {}, faults + [fault for fault in found if fault.path[: len(at) + 1] not in broken]
     return checked.model_dump(mode="json"), faults
+
+
+def _is_taken_for_a_number(value: bool, part: Mapping[str, Any]) -> bool:
+    """Whether pydantic takes `true` for a 1 among the choices, which it equals in Python."""
+    members = part.get("anyOf", [part])
+    choices = [choice for one in members for choice in one.get("enum", [one.get("const")])]
+    return any(type(one) is int and one == value for one in choices)
 
 
 def fill_component(kind: str, spec: Any, at: Path, default: str | None = None) -> Filled:
@@ -232,17 +242,21 @@ def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
 def _fragment(schema: type[BaseModel], path: Path) -> dict[str, Any]:
     """The part of the JSON Schema that speaks of the value at `path`."""
     whole = json_schema(schema)
-    part = whole
+    part = _resolved(whole, whole)
     for key in path:
-        part = _resolved(whole, part)
-        if isinstance(key, int):
-            inner = part.get("items")
-        else:
-            inner = part.get("properties", {}).get(key, part.get("additionalProperties"))
-        if not isinstance(inner, dict):
+        members = [_resolved(whole, member) for member in part.get("anyOf", [part])]
+        inside = [inner for member in members if isinstance(inner := _inner(member, key), dict)]
+        if not inside:
             return part
-        part = inner
-    return _resolved(whole, part)
+        part = _resolved(whole, inside[0])
+    return part
+
+
+def _inner(part: dict[str, Any], key: str | int) -> Any:
+    """What a fragment says of its items, or of the value under `key`."""
+    if isinstance(key, int):
+        return part.get("items")
+    return part.get("properties", {}).get(key, part.get("additionalProperties"))
 
 
 def _resolved(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from nnarch.errors import ConfigError
+from nnarch.validate import Path, dotted
 
-Path = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
 
 MAX_BYTES = 2**20
@@ -40,11 +40,11 @@ MAX_DIGITS = 300  # so that every integer has a float beside it
 _WORDS = dict.fromkeys(("", "~", "null", "Null", "NULL"), None)
 _WORDS |= dict.fromkeys(("true", "True", "TRUE"), True)
 _WORDS |= dict.fromkeys(("false", "False", "FALSE"), False)
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _NUMBER = re.compile(
     r"(?P<based>0o[0-7]+|0x[0-9a-fA-F]+)"
     r"|(?P<whole>[-+]?[0-9]+)"
     r"|(?P<real>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<infinite>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
 )
 # PyYAML takes U+0085, U+2028 and U+2029 for ends of lines, which editors and YAML 1.2 do not,
 # and a byte order mark inside a name cannot be seen; quoted strings can hold them as escapes.
@@ -166,7 +166,11 @@ def _line(node: yaml.Node) -> int:
 
 
 def _show(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+    return repr(_cut(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _kind(node: yaml.Node) -> str:
@@ -336,7 +340,7 @@ class _Expansion:
         _bound_nodes(len(self.lines), node.start_mark)
         if isinstance(node, yaml.ScalarNode):
             self._bound_characters(node)
-            return _scalar(node)
+            return _scalar(node, path)
         _bound_depth(len(path), node.start_mark)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -376,27 +380,38 @@ def _key(node: yaml.Node) -> str:
     return key
 
 
-def _scalar(node: yaml.ScalarNode) -> Scalar:
+def _scalar(node: yaml.ScalarNode, path: Path = ()) -> Scalar:
     text = node.value
     if node.style is not None:
         return text
     if text in _WORDS:
         return _WORDS[text]
-    if _NOT_FINITE.fullmatch(text):
-        raise _fault(node.start_mark, f"{_show(text)} is not a finite number")
-    if found := _NUMBER.fullmatch(text):
-        return _number(text, found.lastgroup, node.start_mark)
-    return text
+    found = _NUMBER.fullmatch(text)
+    try:
+        return _number(text, found.lastgroup) if found else text
+    except ValueError as wanted:
+        place = f"{dotted(path)}: " if path else ""
+        fault = f"{place}got {_cut(text)}; expected {wanted}"
+        raise _fault(node.start_mark, fault) from None
 
 
-def _number(text: str, kind: str | None, mark: Mark) -> int | float:
-    if len(text) <= MAX_DIGITS:
-        value = float(text) if kind == "real" else int(text, 0 if kind == "based" else 10)
-        if len(str(value)) <= MAX_DIGITS:
-            if math.isinf(value):
-                raise _fault(mark, f"{_show(text)} is not a finite number")
-            return value
-    raise _fault(mark, f"a number of more than {MAX_DIGITS} digits: {_show(text)}")
+def _number(text: str, kind: str | None) -> int | float:
+    """What a numeral means.
+
+    Raises: ValueError, with what it should have been, where a computer cannot say the same.
+    """
+    if kind == "infinite":
+        raise ValueError("a finite number")
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of at most {MAX_DIGITS} digits")
+    value = float(text) if kind == "real" else int(text, 0 if kind == "based" else 10)
+    if len(str(value)) > MAX_DIGITS:
+        raise ValueError(f"a number of at most {MAX_DIGITS} digits")
+    if math.isinf(value):
+        raise ValueError("a finite number")
+    if value == 0 and re.match(r"[-+.0]*[1-9]", text):
+        raise ValueError("0, or a number that is not as near to it")
+    return value
 
 
 def _node(value: Any) -> yaml.Node:
