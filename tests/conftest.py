@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -108,7 +109,9 @@ def nnarch_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Command:
     """`nnarch` in this process, which has torch already; for what needs no process of its own."""
-    from nnarch import cli
+    from nnarch import cli, interrupts
+
+    handlers = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
 
     def run(*words: str | Path) -> Done:
         monkeypatch.chdir(tmp_path)
@@ -116,6 +119,8 @@ def nnarch_here(
         capfd.readouterr()
         with pytest.raises(SystemExit) as ending:
             cli.main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         code = ending.value.code
         assert isinstance(code, int)
         out, err = capfd.readouterr()

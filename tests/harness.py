@@ -39,8 +39,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     sums: Counter[str] = Counter()
-    for report in terminalreporter.getreports(""):
-        if getattr(report, "when", "") == "call":
+    for ending in ("passed", "failed"):
+        for report in terminalreporter.getreports(ending):
             for key, value in report.user_properties:
                 if key.startswith("count "):
                     sums[key.removeprefix("count ")] += value
@@ -121,10 +121,12 @@ def _nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
-        def start(cwd: Path, words: list[str], env: dict[str, str]) -> Child:
+        def start(
+            cwd: Path, words: list[str], env: dict[str, str], save_every: float | None
+        ) -> Child:
             number = next(numbers)
             out, err = (home / f"{number}.{name}" for name in ("out", "err"))
-            order = {"words": words, "cwd": str(cwd), "env": env}
+            order = {"words": words, "cwd": str(cwd), "env": env, "save_every": save_every}
             pid = ask(order | {"stdout": str(out), "stderr": str(err)})
             return Child(ask, pid, out, err)
 
@@ -136,10 +138,16 @@ def _nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 def child(_nursery: Start, tmp_path: Path) -> Start:
     """Starts `nnarch` with the given words, in `tmp_path`; returns at once.
 
-    Its limits, signals and files are its own; torch is imported already.
+    Its limits, signals and files are its own; torch is imported already. It saves every five
+    seconds, as any run does, unless `save_every` says other ones.
     """
 
-    def start(*words: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> Child:
-        return _nursery(cwd, list(map(str, words)), env or {})
+    def start(
+        *words: str | Path,
+        cwd: Path = tmp_path,
+        env: dict[str, str] | None = None,
+        save_every: float | None = None,
+    ) -> Child:
+        return _nursery(cwd, list(map(str, words)), env or {}, save_every)
 
     return start

@@ -28,8 +28,10 @@ def _child(order: dict[str, Any]) -> None:
     )
     code: Any = 1
     try:
-        from nnarch import cli
+        from nnarch import cli, run
 
+        if order.get("save_every") is not None:
+            run.SAVE_EVERY = order["save_every"]
         cli.main()
     except SystemExit as ending:
         code = ending.code
@@ -40,7 +42,7 @@ def _child(order: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    import numpy  # noqa: F401, ICN001
+    import numpy  # noqa: F401
     import safetensors.torch  # noqa: F401
     import sklearn.utils  # noqa: F401
     import torch

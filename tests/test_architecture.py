@@ -18,8 +18,8 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "version", "errors", "lazy", "seeds", "options", "sections", "layerlist", "kinds", "component",
-    "registry", "validate", "space", "tree", "yamlfile", "config",
+    "version", "errors", "requirements", "lazy", "patterns", "seeds", "options", "sections",
+    "layerlist", "kinds", "component", "registry", "validate", "space", "tree", "yamlfile", "config",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -30,12 +30,13 @@ FAMILIES = (
     "mixer", "mlp", "nlinear", "resnet", "resnet_mlp", "rnn", "tabm", "tcn", "transformer", "vit",
 )  # fmt: skip
 COMPUTE = (
-    "devices", "data.table", "data.array", "data.tokens", "data.task", "data.spool", "data.split",
-    "data.formats", "data.formats.paths", "data.formats.cells", "data.formats.dates",
+    "devices", "likeness", "data.table", "data.array", "data.tokens", "data.task", "data.spool", "data.split",
+    "data.formats", "data.formats.paths", "data.formats.datafile", "data.formats.panics",
+    "data.formats.cells", "data.formats.dates",
     "data.formats.findings", "data.formats.frame", "data.formats.dialect", "data.formats.block",
     "data.formats.textrows", "data.formats.textfile", "data.formats.survey",
     "data.formats.gather",
-    "data.formats.datafile", "data.formats.pairs", "data.formats.npy", "data.formats.vocabulary",
+    "data.formats.pairs", "data.formats.npy", "data.formats.vocabulary",
     "data.formats.pictures", "data.formats.imagefolder", "data.sources.csv",
     "data.sources.parquet", "data.reading", "data.formats.wordcolumn", "data.sources.npz",
     "data.sources.idx", "data.sources.images", "data.sources.text", "data.sources.series",

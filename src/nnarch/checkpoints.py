@@ -79,6 +79,11 @@ class Checkpoints:
                 if self.path(which) == path:
                     raise  # else a training process has put a new one there meanwhile
 
+    @property
+    def epochs(self) -> list[int]:
+        """Those that there is a checkpoint of."""
+        return sorted(epoch for epoch, _ in self._all())
+
     def path(self, which: str) -> Path:
         """Where the `best` or the `last` lies."""
         if name := self._linked(which):
@@ -95,7 +100,7 @@ class Checkpoints:
         """
         faults, without_best = [], None
         for epoch, path in sorted(self._all(), reverse=True):
-            if not checkpoint.has_state(path):
+            if _is_directory(path) and not checkpoint.has_state(path):
                 continue
             try:
                 saved = self._loaded(path, state=True)
@@ -113,6 +118,9 @@ class Checkpoints:
 
     def _loaded(self, path: Path, state: bool = False) -> Checkpoint:
         """The one in `path`, if it is of this run and of the epoch that `path` is named after."""
+        if not _is_directory(path):
+            found = "is a link" if path.is_symlink() else "is not there"
+            raise RunError(f"{path}: {found}; expected a directory")
         saved = _its_own(checkpoint.load(path, state), path)
         self._check(saved, path)
         return saved
@@ -135,6 +143,9 @@ class Checkpoints:
         with files.machine_faults(self.home):
             self.home.mkdir(exist_ok=True)
             files.tidy(self.home)
+            for _, path in self._all():
+                if not _is_directory(path):
+                    path.unlink(missing_ok=True)
             if resumable is None:
                 return
             meta = resumable.checkpoint.meta
@@ -151,15 +162,18 @@ class Checkpoints:
         return name if _NAME.fullmatch(name) else None
 
     def _all(self) -> Iterator[tuple[int, Path]]:
-        """Epoch and directory of each checkpoint that is there."""
+        """Epoch and place of each checkpoint that is there, or should be: the last one is."""
         try:
-            with os.scandir(self.home) as entries:
-                names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+            names = {*os.listdir(self.home), self._linked("last") or ""}
         except OSError:
             return
         for name in names:
             if match := _NAME.fullmatch(name):
                 yield int(match[1]), self.home / name
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _named(epoch: int) -> str:
@@ -177,6 +191,4 @@ def _its_own(saved: Checkpoint, path: Path) -> Checkpoint:
         raise RunError(f"{path}: is of another epoch, {epoch!r:.80}")
     if type(epoch) is not int or type(best) is not int or not 0 < best <= epoch:
         raise RunError(f"{path}: damaged: epoch {epoch!r:.80}, best epoch {best!r:.80}")
-    if path.is_symlink():
-        raise RunError(f"{path}: is a link; expected a directory")
     return saved

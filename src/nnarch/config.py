@@ -7,12 +7,12 @@ is `Config`, frozen, with every default filled in; `to_yaml` of it is a file tha
 """
 
 import contextlib
-import glob
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from glob import has_magic
 from pathlib import Path as File
 from typing import Annotated, Any, Literal, get_args
 
@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from nnarch import space, yamlfile
 from nnarch.errors import ConfigError, UsageError
 from nnarch.options import NOTHING, WHOLE, Count, FilePath, IsPath, Named
+from nnarch.patterns import matching
 from nnarch.registry import REGISTRIES
 from nnarch.sections import Average, Clip, EarlyStopping, Pattern, Section
 from nnarch.tree import Tree, plain
@@ -275,8 +276,15 @@ def _whole(path: Any, homes: Sequence[File]) -> Any:
     if path is None or path == NOTHING:
         return path
     candidates = [os.path.join(home, os.path.expanduser(path)) for home in homes]
-    there = [found for found in candidates if os.path.exists(found) or glob.glob(found)]
-    return os.path.abspath((there or candidates)[0])
+    there = [found for found in candidates if os.path.exists(found) or _matches(found)]
+    whole = os.path.abspath((there or candidates)[0])
+    if any("\ud800" <= character <= "\udfff" for character in whole):
+        raise ConfigError(f"{whole}: is not UTF-8, as what stands in a config has to be")
+    return whole
+
+
+def _matches(path: str) -> bool:
+    return has_magic(path) and any(True for _ in matching(path))
 
 
 def _listed(files: Any) -> list[str | File]:

@@ -6,9 +6,10 @@ drawn, and nothing here knows how a figure came about.
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -22,22 +23,61 @@ def stderr() -> "Console":
     """rich's view of standard error; made anew, since tests and callers redirect it."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    heard = cast(IO[str], _Unheeded(sys.stderr))
+    return Console(file=heard, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+class _Unheeded:
+    """A stream of which it does not matter whether anybody hears it."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        with _unheeded():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with _unheeded():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _unheeded() -> Iterator[None]:
+    """Fall silent where a reader has gone, a terminal was closed or the disk of a log is full."""
+    try:
+        yield
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def printable(text: str) -> str:
+    """Text on lines that can do a terminal no harm, whatever a column or file was called.
+
+    >>> printable("\\x1b[2Jno way")
+    '\\\\x1b[2Jno way'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def say(line: str) -> None:
-    """A message; where nobody reads any more, work goes on in silence."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    """A message; where nobody can read it any more, work goes on in silence."""
+    _write(printable(line))
+
+
+def _write(text: str) -> None:
+    with _unheeded():
+        print(text, file=sys.stderr, flush=True)
 
 
 def _draw(*parts: "RenderableType") -> None:
     out = stderr()
     with out.capture() as drawn:
         out.print(*parts, sep="\n")
-    say(drawn.get().removesuffix("\n"))
+    _write(drawn.get().removesuffix("\n"))
 
 
 def number(value: float | int | None) -> str:
@@ -120,7 +160,7 @@ def summary(run: str, about: Mapping[str, Any]) -> None:
         f"{about['parameters']:,} parameters, {duration(about['seconds'])}\n",
         table,
     )
-    say(f"\nevaluate: nnarch eval {run}")
+    say(f"\nevaluate: nnarch eval {shlex.quote(run)}")
 
 
 def folds(figures: Mapping[str, Mapping[str, float]], count: int) -> None:
@@ -143,11 +183,11 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
     table.add_column("true \\ predicted", style="dim")
     for name in classes:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(printable(name)), justify="right")
     for i, (name, row) in enumerate(zip(classes, counts, strict=True)):
         cells = [
             Text(str(count), style="bold" if i == j else "red" if count else "dim")
             for j, count in enumerate(row)
         ]
-        table.add_row(Text(name), *cells)
+        table.add_row(Text(printable(name)), *cells)
     _draw(table)

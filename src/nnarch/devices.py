@@ -13,7 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from nnarch.errors import MachineError
+from nnarch import requirements
+from nnarch.errors import OUT_OF_MEMORY, MachineError, is_out_of_memory
+
+requirements.check("torch", torch.__version__)  # an older one would fail somewhere, some time
 
 # Below this many operations a step, handing work to a second thread costs more than it saves.
 SMALL_STEP = 1e8
@@ -111,7 +114,10 @@ def threads(wanted: int | str, step_flops: float) -> int:
 
 @contextlib.contextmanager
 def computing(device: torch.device, count: int) -> Iterator[None]:
-    """Compute with `count` threads and bit for bit the same every time, then put all back."""
+    """Compute with `count` threads and bit for bit the same every time, then put all back.
+
+    Raises: MachineError where memory runs out.
+    """
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     chance = random.getstate(), np.random.get_state()
     gpus = [device] if device.type == "cuda" else []
@@ -122,6 +128,10 @@ def computing(device: torch.device, count: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(True, warn_only=True)
         try:
             yield
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise MachineError(OUT_OF_MEMORY) from error
+            raise
         finally:
             torch.set_num_threads(before[0])
             random.setstate(chance[0])

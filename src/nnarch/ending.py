@@ -13,8 +13,8 @@ from typing import Any
 
 import typer
 
-from nnarch import console
-from nnarch.errors import NnarchError, reason
+from nnarch import console, requirements
+from nnarch.errors import OUT_OF_MEMORY, NnarchError, is_out_of_memory, reason
 from nnarch.interrupts import Ended
 
 MOST_LINES = 30  # of one error; a list of a thousand wrong numbers needs no thousand
@@ -60,11 +60,16 @@ def _ending(error: Exception) -> int:
         if message := words():  # none where help was asked for by saying nothing
             _say(message)
         return 2
-    if isinstance(error, OSError):
-        _say(f"{error.filename or 'standard output'}: {reason(error)}")
+    if said := requirements.fault(error):
+        _say(said)
         return 7
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        _say("out of memory; try a smaller batch_size, fewer rows or a smaller model")
+    if is_out_of_memory(error):
+        _say(OUT_OF_MEMORY)
+        return 7
+    if isinstance(error, OSError):
+        gone = isinstance(error, FileNotFoundError)  # which a stream never is
+        unnamed = "the working directory" if gone else "standard output"
+        _say(f"{error.filename or unnamed}: {reason(error)}")
         return 7
     if place := _in_a_plugin(error):
         _say(f"{place}: {type(error).__name__}: {error}; --debug shows how it came there")
@@ -84,13 +89,18 @@ def _in_a_plugin(error: Exception) -> str | None:
 
 def _bug(error: Exception) -> int:
     """A fault of ours: one line, and the traceback in a file that it names."""
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="nnarch-error-", suffix=".log", encoding="utf-8", delete=False
-    ) as file:
-        file.write(" ".join(sys.argv) + "\n\n")
-        traceback.print_exception(error, file=file)
-    cause = f"{type(error).__name__}: {error}"[:200]
-    _say(f"a bug in nnarch: {cause}; the traceback is in {file.name}")
+    said = f"a bug in nnarch: {type(error).__name__}: {error}"[:200]
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="nnarch-error-", suffix=".log", encoding="utf-8", delete=False,
+            errors="backslashreplace",
+        ) as file:  # fmt: skip
+            file.write(" ".join(sys.argv) + "\n\n")
+            traceback.print_exception(error, file=file)
+    except OSError:
+        _say(f"{said}; there is no room for its traceback, which --debug shows")
+    else:
+        _say(f"{said}; the traceback is in {file.name}")
     return 1
 
 

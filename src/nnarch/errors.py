@@ -33,6 +33,24 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+OUT_OF_MEMORY = "out of memory; try a smaller batch_size, fewer rows or a smaller model"
+_ALLOCATION = ("out of memory", "allocate memory", "alloc_failed", "bad_alloc")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether a lack of memory is behind an exception; each library tells of it in its own way.
+
+    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"))
+    True
+    """
+    while error is not None:
+        said = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in said for words in _ALLOCATION):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class NnarchError(Exception):
     """The root of what nnarch tells its user; `exit_code` is what the command line ends with."""
 

@@ -137,7 +137,9 @@ def with_data(
 def _restore(training: Training, state: Mapping[str, Any]) -> None:
     try:
         training.restore(state)
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (
+        LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError
+    ) as error:  # fmt: skip
         raise RunError(
             f"the state of the checkpoint is not of such a training: {cause(error)}"
         ) from error

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from nnarch.errors import MachineError, reason
 
+FEW_FILES = 100  # of which a disk may have too few left, however many bytes are free
 TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8}|new)")  # a name that whoever was killed left behind
 
 
@@ -32,11 +33,14 @@ def machine_faults(path: Path) -> Iterator[None]:
 
 
 def _room(path: Path, error: OSError) -> str:
-    """How much room is left where there was too little."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        with contextlib.suppress(OSError):
-            return f"; {shutil.disk_usage(path.parent).free:,} bytes are free there"
-    return ""
+    """How much room is left where there was too little, of whichever kind."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    place = next(above for above in (path, *path.parents) if above.is_dir())
+    room = os.statvfs(place)
+    short = room.f_files and room.f_favail < FEW_FILES
+    files = f", for {room.f_favail:,} more files" if short else ""
+    return f"; {room.f_bavail * room.f_frsize:,} bytes are free there{files}"
 
 
 def write(path: Path, content: str | bytes) -> None:

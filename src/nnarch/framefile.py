@@ -4,10 +4,11 @@ A text file is written a frame at a time, so that it may grow beyond memory. The
 under its name when it is whole.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from nnarch import files
 from nnarch.errors import UsageError
@@ -39,7 +40,10 @@ def write(frames: Iterable[Frame], path: Path) -> int:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     with files.machine_faults(path):
         try:
-            rows = _written(frames, temporary, path.suffix.lower())
+            with open(temporary, "xb") as file:
+                rows = _written(frames, file, path.suffix.lower())
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -51,20 +55,19 @@ def as_csv(frame: Frame, header: bool) -> str:
     return _frame(frame).write_csv(include_header=header)
 
 
-def _written(frames: Iterable[Frame], path: Path, suffix: str) -> int:
+def _written(frames: Iterable[Frame], file: IO[bytes], suffix: str) -> int:
+    """Write here what polars makes, since of a full disk it tells in ways of its own."""
     import polars as pl
 
     if suffix == ".parquet":
         whole = pl.concat([_frame(frame) for frame in frames], how="vertical_relaxed")
-        whole.write_parquet(path)
+        whole.write_parquet(content := io.BytesIO())
+        file.write(content.getbuffer())
         return len(whole)
     rows = 0
-    with open(path, "xb") as file:
-        for frame in map(_frame, frames):
-            WRITERS[suffix](frame, file, rows == 0)
-            rows += len(frame)
-        file.flush()
-        os.fsync(file.fileno())
+    for frame in map(_frame, frames):
+        file.write(AS_TEXT[suffix](frame, rows == 0).encode())
+        rows += len(frame)
     return rows
 
 
@@ -74,8 +77,8 @@ def _frame(columns: Frame) -> "pl.DataFrame":
     return pl.DataFrame(dict(columns), strict=False)
 
 
-WRITERS: dict[str, Callable[[Any, Any, bool], Any]] = {
-    ".csv": lambda frame, file, first: frame.write_csv(file, include_header=first),
-    ".tsv": lambda frame, file, first: frame.write_csv(file, include_header=first, separator="\t"),
-    ".jsonl": lambda frame, file, first: frame.write_ndjson(file),
+AS_TEXT: dict[str, Callable[[Any, bool], str]] = {
+    ".csv": lambda frame, first: frame.write_csv(include_header=first),
+    ".tsv": lambda frame, first: frame.write_csv(include_header=first, separator="\t"),
+    ".jsonl": lambda frame, first: frame.write_ndjson(),
 }

@@ -38,7 +38,7 @@ def load(paths: Sequence[Path]) -> None:
     Raises: ConfigError with the file and the cause in one line.
     """
     for path in paths:
-        name = f"nnarch_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+        name = f"nnarch_plugin_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]}"
         if name in sys.modules:
             continue
         if not os.path.isfile(path):

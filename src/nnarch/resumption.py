@@ -7,20 +7,30 @@ and libraries are the same, so each is compared with what the checkpoint was mad
 two are refused where they differ, of the others a warning tells.
 """
 
+import csv
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnarch import devices, experiment, plugins, runconfig
+from nnarch import devices, experiment, history, plugins, runconfig
+from nnarch.checkpoint import Checkpoint
 from nnarch.checkpoints import Resumable
-from nnarch.config import Config
-from nnarch.errors import ConfigError, DataError
+from nnarch.config import Config, path_options
+from nnarch.errors import ConfigError, DataError, RunError
 from nnarch.experiment import Experiment
 from nnarch.provenance import versions
 from nnarch.registry import schedules
-from nnarch.run import now
+from nnarch.run import NOT_MEASURED, now
 from nnarch.rundir import RunDir
 
+TOLD: dict[str, Any] = {  # what run.json tells for good
+    "plugins": list,
+    "loss": str,
+    "parameters": int,
+    "seconds": float,
+    "resumed": list,
+}
 ENDED = ("error", "exit_code", "ended", "results")  # what run.json tells of an ending
 
 
@@ -52,9 +62,11 @@ def prepare(
         ConfigError, DataError or MachineError; the run is then as it was.
     """
     about = run.about
-    plugins.need(run.path, about.get("plugins") or [])
+    _check_about(run, about)
     found = run.resumable()
     config = runconfig.load(run, found.checkpoint.meta if found else None, overrides)
+    if found:
+        _check_told(run, found.checkpoint, config)
     ready = _experiment(config, found, run, changed_data)
     done = ready.training.epoch
     if config.epochs < done:
@@ -67,11 +79,59 @@ def prepare(
     step = {"command": list(command), "overrides": list(overrides), "after_epoch": done}
     step |= {"threads": ready.threads, "device": str(ready.device), "started": now()}
     kept = {key: value for key, value in about.items() if key not in ENDED}
-    run.write_about(kept | {"status": "running", "resumed": [*(about.get("resumed") or []), step]})
+    run.write_about(kept | {"status": "running", "resumed": [*about.get("resumed", []), step]})
     sentences = list(_sentences(run, found, ready, overrides))
     for sentence in sentences:
         run.log(sentence)
     return Resumption(ready, sentences)
+
+
+def _check_about(run: RunDir, about: Mapping[str, Any]) -> None:
+    """See that run.json tells what is read of it again, and that the plugins it tells are here."""
+    began = {"seconds": 0.0, "resumed": [], **about}  # both are there once a process has ended
+    for key, kind in TOLD.items():
+        if key not in began or not isinstance(began[key], kind):
+            raise RunError(f"{run}: damaged: run.json does not say {key}")
+    try:
+        plugins.need(run.path, about["plugins"])
+    except (LookupError, TypeError) as error:
+        raise RunError(f"{run}: damaged: run.json does not say plugins") from error
+
+
+def _check_told(run: RunDir, saved: Checkpoint, config: Config) -> None:
+    """Hold what a checkpoint says of itself against its state and its history.
+
+    Its sums agree, so where these do not, whoever wrote it wrote something else.
+    """
+    meta, state = saved.meta, saved.state or {}
+    epoch, best, threads = meta["epoch"], meta["best_epoch"], meta.get("threads")
+    told = [state.get("epoch"), state.get("best_epoch")]
+    agree = {
+        "state": all(type(number) is int for number in told)
+        and (told[0], told[1] or epoch) == (epoch, best),
+        "history": _is_history(saved.history, epoch, config),
+        "device": isinstance(meta.get("device"), str),
+        "threads": type(threads) is int and threads > 0,
+        "versions": isinstance(meta.get("versions"), Mapping),
+        "config": type(meta["config"].get("epochs")) is int and meta["config"]["epochs"] >= epoch,
+    }
+    for name, agrees in agree.items():
+        if not agrees:
+            raise RunError(
+                f"{run}: the {name} of its checkpoint is not of a run after {epoch} epochs"
+            )
+
+
+def _is_history(text: str, epochs: int, config: Config) -> bool:
+    """Whether `text` is a history of so many epochs, to which `config` adds more."""
+    measured = (f"val_{spec['name']}" for spec in config.metrics or [])
+    columns = {"epoch", "train_loss", "val_loss", *measured, *NOT_MEASURED}
+    try:
+        rows = history.rows(text)
+    except (ValueError, TypeError, csv.Error):
+        return False
+    told = [row["epoch"] for row in rows if row.keys() == columns]
+    return told == list(range(1, epochs + 1))
 
 
 def _experiment(
@@ -82,13 +142,25 @@ def _experiment(
         return experiment.prepare(config)
     saved = found.checkpoint
     devices.choose(config.device)  # told before data is read
-    known, _, dataset = experiment.data_of(_as_it_was(config, saved.meta))
+    try:
+        known, _, dataset = experiment.data_of(_as_it_was(config, saved.meta))
+    except DataError as error:
+        raise _moved(config, error) from error
     if dataset.fingerprint != saved.meta.get("fingerprint") and not changed_data:
         raise DataError(
             f"{run}: the data has changed since the run was trained on it; expected the same "
             "rows, or --changed-data to go on with these"
         )
     return experiment.with_data(known, dataset, saved.state or {})
+
+
+def _moved(config: Config, error: DataError) -> DataError:
+    """The fault of data that cannot be read; where it is gone, with how to say where it is now."""
+    for name in path_options(config.data["source"]):
+        path = config.data[name]
+        if isinstance(path, str) and os.path.isabs(path) and not os.path.exists(path):
+            return DataError(f"{error}; where it lies elsewhere now: data.{name}=...")
+    return error
 
 
 def _as_it_was(config: Config, meta: Mapping[str, Any]) -> Config:

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from nnarch import devices, history, opening, plugins
 from nnarch.checkpoint import Checkpoint
-from nnarch.errors import Diverged, Interrupted, NnarchError
+from nnarch.errors import Diverged, Interrupted, MachineError, NnarchError
 from nnarch.experiment import Experiment
 from nnarch.interrupts import BrokenOff, Stop
 from nnarch.provenance import provenance, versions
 from nnarch.registry import metrics
 from nnarch.rundir import RunDir
-from nnarch.training import Record
+from nnarch.seeds import derive
+from nnarch.training import Record, seed_everything
 from nnarch.training import train as train_epochs
 
 SAVE_EVERY = 5.0  # seconds; epochs shorter than this are not slowed by a disk
@@ -92,7 +93,8 @@ def train(
         ending["exit_code"] = error.exit_code
         ending["status"] = _STATUS.get(type(error), "failed")
         ending["error"] = error.lines[0]
-        run.log(f"error: {error.lines[0]}")
+        with contextlib.suppress(MachineError):
+            run.log(f"error: {error.lines[0]}")
         raise
     except GeneratorExit:  # whoever took the records wants no more of them
         ending |= {"status": "interrupted", "exit_code": 0}
@@ -103,8 +105,10 @@ def train(
     finally:
         seconds = round(time.monotonic() - began, 3)
         total = round(about.get("seconds", 0.0) + seconds, 3)
-        run.write_about(about | ending | {"ended": now(), "seconds": total})
-        run.log(f"{ending['status']} after {experiment.training.epoch} epochs, {seconds} s")
+        # Of a disk that is full or gone only the first fault is told, which it ends for.
+        with contextlib.suppress(*[] if ending["status"] == "finished" else [MachineError]):
+            run.write_about(about | ending | {"ended": now(), "seconds": total})
+            run.log(f"{ending['status']} after {experiment.training.epoch} epochs, {seconds} s")
 
 
 _STATUS = {Diverged: "diverged", Interrupted: "interrupted"}
@@ -147,11 +151,11 @@ class Keeper:
 
     def save(self) -> None:
         """Bring the last epoch, and the best if it is new, to the disk."""
-        if last := self._unsaved.get("last"):
+        unsaved, self._unsaved = self._unsaved, {}
+        if last := unsaved.get("last"):
             _check_finite(last)
             last = replace(last, history="".join(self._lines))
-            self._run.save_checkpoint(last, self._unsaved.get("best"))
-        self._unsaved = {}
+            self._run.save_checkpoint(last, unsaved.get("best"))
         self._saved_at = time.monotonic()
 
     def _write(self, row: Mapping[str, float]) -> None:
@@ -250,6 +254,10 @@ def _epochs(
                 break
     except BrokenOff:
         pass
+    except MachineError:  # which is told, not that a full disk has no room for a checkpoint either
+        with contextlib.suppress(MachineError):
+            keeper.save()
+        raise
     finally:
         keeper.save()
     if stop.signal_number is not None:
@@ -266,6 +274,7 @@ def _results(experiment: Experiment, keeper: Keeper, run: RunDir, stop: Stop) ->
     """The best epoch's figures, and its network's on the test rows; it is the network kept."""
     training = experiment.training
     training.model.load_state_dict(run.load_checkpoint("best").below("network."))
+    seed_everything(derive(experiment.settings.seed, "test"))
     tested = None
     with contextlib.suppress(BrokenOff):
         tested = experiment.evaluate("test", check=stop.check)

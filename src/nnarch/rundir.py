@@ -185,7 +185,14 @@ class RunDir:
         """
         home = self._checkpoints.home
         if not os.path.lexists(home / which):
-            raise RunError(f"{self.path}: no checkpoint yet; its first epoch has not ended")
+            if not self._checkpoints.epochs:
+                raise RunError(f"{self.path}: no checkpoint yet; its first epoch has not ended")
+            if not os.path.lexists(home / "last"):  # which the first save ends with
+                raise RunError(
+                    f"{self.path}: no checkpoint yet; its first was broken off: "
+                    f"nnarch resume {self.path}"
+                )
+            raise RunError(f"{home / which}: no such link; expected one such as to epoch-0007")
         return self._checkpoints.load(which, state)
 
     def resumable(self) -> Resumable | None:

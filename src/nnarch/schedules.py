@@ -242,6 +242,8 @@ class Plateau:
         }
 
     def restore(self, state: State) -> None:
+        if not 0 <= (state["now"] or 0) <= 1:
+            raise ValueError(f"plateau: got {state['now']:g}; expected a factor of 0 to 1")
         for name in self.state():
             setattr(self, name, state[name])
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from nnarch import likeness
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows, Sampling
 from nnarch.errors import Diverged
@@ -112,10 +113,18 @@ class Training:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave, whose network, optimizer and schedule were such.
 
-        Raises: KeyError, TypeError, ValueError or RuntimeError where they were not.
+        Raises: LookupError, TypeError, ValueError, ArithmeticError or AttributeError where they
+            were not.
         """
+        own, optimizer = self.state(), dict(state["optimizer"])
+        likeness.check({**state, "optimizer": None}, {**own, "optimizer": None}, "state")
+        groups = own["optimizer"]["param_groups"]
+        members = [dict(group)["params"] for group in optimizer["param_groups"]]
+        likeness.check(members, [group["params"] for group in groups], "param_groups")
+        if not type(self.optimizer).__module__.startswith("nnarch."):  # ours count in states alone
+            groups = list(map(_gone_on, groups, optimizer["param_groups"]))
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict({"state": dict(optimizer["state"]), "param_groups": groups})
         self.schedule.restore(state["schedule"])
         if self.average:
             self.average.load_state_dict(state["average"])
@@ -126,6 +135,17 @@ class Training:
     def forget_best(self) -> None:
         """Let the next epoch be the best so far, since the weights of the one that was are lost."""
         self.best, self.best_epoch = math.inf, 0
+
+
+def _gone_on(group: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A group as it was built, but with its numbers: an optimizer of the user's may count there.
+
+    The rate is left, since every step sets it.
+    """
+    names = [name for name, value in group.items() if type(value) in (int, float) and name != "lr"]
+    numbers = {name: saved.get(name) for name in names}
+    likeness.check(numbers, dict.fromkeys(names, 0.0), "param_groups", within=(-3e38, 3e38))
+    return {**group, **numbers}
 
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
@@ -187,7 +207,7 @@ def _epoch(
 ) -> Tensor:
     """One pass over the rows. The loss of each batch as a share of the epoch's, (batches, T)."""
     epoch = training.epoch + 1
-    _seed(derive(settings.seed, "epoch", epoch))
+    seed_everything(derive(settings.seed, "epoch", epoch))
     set_to_train(training.network)
     sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
     batches = rows.epoch(sizes, settings.seed, epoch, settings.sampling)
@@ -203,8 +223,8 @@ def _epoch(
     return _shares(passes)
 
 
-def _seed(seed: int) -> None:
-    """Whatever draws by chance in an epoch, a plugin's own code as well, draws the same again."""
+def seed_everything(seed: int) -> None:
+    """Let whatever draws by chance from here on, a plugin's code as well, draw the same again."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)

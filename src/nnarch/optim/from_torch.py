@@ -1,7 +1,8 @@
 """The optimizers that torch keeps: those that go by the whole network or by whole matrices.
 
 L-BFGS asks for the loss again and again within a step, and Muon pays only on matrices too large
-for what `nnarch.optim.rules` is written for. Each is built from torch's own class.
+for what `nnarch.optim.rules` is written for. Each is built from torch's own class, which loads any
+state that it is given; here one is looked at first.
 """
 
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from nnarch import likeness
 from nnarch.lazy import LazyModule
-from nnarch.optim.stepper import Parameters, as_groups
+from nnarch.optim.stepper import COUNTED, Parameters, as_groups
 from nnarch.options import WHOLE, Betas, Count, Fraction, NonNegative, Positive
 from nnarch.registry import optimizers
 
@@ -20,6 +22,7 @@ else:
     torch = LazyModule("torch")
 
 BETAS = [0.9, 0.999]
+REAL = (-3e38, 3e38)  # what a number may be that meets float32
 
 
 @optimizers.register(closure=True)
@@ -48,8 +51,20 @@ def lbfgs(
         history_size: Past updates that the curvature is guessed from.
         line_search: How far to go along a direction is searched for, or not.
     """
-    return torch.optim.LBFGS(
-        parameters,
+
+    groups = as_groups(parameters, {})
+
+    class LBFGS(torch.optim.LBFGS):
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            states = {number: _lean(state) for number, state in state_dict["state"].items()}
+            expected = (
+                {0: _like_lbfgs(states[0], groups[0]["params"], history_size)} if states else {}
+            )
+            likeness.check(states, expected, "state", REAL)
+            super().load_state_dict(state_dict | {"state": states})
+
+    return LBFGS(
+        groups,
         lr,
         max_iter,
         max_eval,
@@ -58,6 +73,36 @@ def lbfgs(
         history_size,
         None if line_search == "none" else line_search,
     )
+
+
+def _lean(state: dict[str, Any]) -> dict[str, Any]:
+    """A state of L-BFGS without the list that every iteration fills again."""
+    return {name: value for name, value in state.items() if name != "al"}
+
+
+def _like_lbfgs(
+    state: dict[str, Any], parameters: "list[torch.nn.Parameter]", most: int
+) -> dict[str, Any]:
+    """What is like a state of L-BFGS; that has as many pairs of vectors as it has iterations."""
+    counts = {"func_evals": 0, "n_iter": 0}
+    if not state.get("n_iter"):  # the gradient was nothing from the beginning
+        return counts
+    vector = torch.cat([each.detach().flatten() for each in parameters])
+    pairs = min(len(state["old_dirs"]), most)
+    either = {  # a number, or a tensor of one
+        name: vector[0] if isinstance(state.get(name), torch.Tensor) else 0.0
+        for name in ("t", "H_diag")
+    }
+    return {
+        **counts,
+        **either,
+        "d": vector,
+        "prev_flat_grad": vector,
+        "prev_loss": 0.0,
+        "old_dirs": [vector] * pairs,
+        "old_stps": [vector] * pairs,
+        "ro": [vector[0]] * pairs,
+    }
 
 
 @optimizers.register
@@ -115,6 +160,10 @@ def _together(parts: list["torch.optim.Optimizer"]) -> "torch.optim.Optimizer":
                 part.state, part.param_groups = self.state, [group]
 
         def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            parameters = [each for group in self.param_groups for each in group["params"]]
+            like = dict(enumerate(map(_like_muon, parameters)))
+            states = state_dict["state"]
+            likeness.check(states, {number: like[number] for number in states}, "state", COUNTED)
             super().load_state_dict(state_dict)
             self._share()
 
@@ -125,6 +174,13 @@ def _together(parts: list["torch.optim.Optimizer"]) -> "torch.optim.Optimizer":
             return loss
 
     return Together()
+
+
+def _like_muon(parameter: "torch.nn.Parameter") -> dict[str, Any]:
+    """What is like the state of a matrix, or of what adamw takes."""
+    if parameter.dim() == 2:
+        return {"momentum_buffer": parameter}
+    return {"step": torch.tensor(0.0), "exp_avg": parameter, "exp_avg_sq": parameter}
 
 
 def _pair(betas: list[float]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nnarch import likeness
 from nnarch.lazy import LazyModule
 from nnarch.optim.rules import Rule
 
@@ -22,6 +23,7 @@ else:
     torch = LazyModule("torch")
 
 PIECE = 2**18  # elements; with more at once, new memory costs more than the arithmetic in it
+COUNTED = (0.0, 2.0**53)  # what a number in a state may be: each counts or sums up steps
 SMALL = 2**14  # elements; beyond that, to gather a gradient costs more than a few operations
 
 Numbers = dict[str, Any]  # a state; what is one number in it is a float, cheaper than a tensor
@@ -172,7 +174,7 @@ class Stepper:
         may decide the last bit of what is computed from them.
 
         Raises: ValueError where there are more parameters, or fewer, in any group, or the states
-            are not those of this rule.
+            are not those of this rule; KeyError where one is of no parameter.
         """
         saved = state_dict["param_groups"]
         theirs, ours = _sizes(saved), _sizes(self.param_groups)
@@ -180,19 +182,22 @@ class Stepper:
             raise ValueError(f"a state of {theirs} parameters is not one of {ours}")
         for group, other in zip(self.param_groups, saved, strict=True):
             group |= {name: float(other[name]) for name in group if name != "params"}
+        self._check(state_dict["state"])
         self._parts = self._joined_parts(state_dict["state"])
         with torch.no_grad():
             for part in self._parts:
                 if part.state is not None:
                     self._lay_in(part)
-                    self._check(part)
 
-    def _check(self, part: Part) -> None:
-        assert part.weight is not None
-        assert part.state is not None
-        expected = _shapes(_moved(self.rule.init(part.weight), part.weight))
-        if (found := _shapes(part.state)) != expected:
-            raise ValueError(f"a state of {found} is not one of {expected}")
+    def _check(self, states: Mapping[int, Numbers]) -> None:
+        """Hold the state of each parameter against what it was before the first step."""
+        parameters = dict(enumerate(self._parameters))
+        for number, state in states.items():
+            weight = _joined([parameters[number].detach()])
+            expected = _moved(self.rule.init(weight), weight)
+            if not parameters[number].dim():  # alone it has a dimension, among others none
+                state = {name: _with_dimension(value) for name, value in state.items()}
+            likeness.check(state, expected, f"parameter {number}", within=COUNTED)
 
     def _joined_parts(self, states: Mapping[int, Numbers]) -> list[Part]:
         """Parts of all parameters, of which the one called `number` has done `states[number]`.
@@ -228,8 +233,8 @@ class Stepper:
         }
 
 
-def _shapes(state: Numbers) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
+def _with_dimension(value: Any) -> Any:
+    return value.view(1) if isinstance(value, torch.Tensor) and not value.dim() else value
 
 
 def _sizes(groups: list[dict[str, Any]]) -> str:
