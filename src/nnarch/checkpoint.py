@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,15 @@ def _state(state: Mapping[str, Any]) -> bytes:
 def _opened(state: bytes) -> dict[str, Any]:
     import torch
 
-    return dict(torch.load(io.BytesIO(state), weights_only=True, map_location="cpu"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of such a file is advice to trust it
+            return dict(torch.load(io.BytesIO(state), weights_only=True, map_location="cpu"))
+    except MemoryError:
+        raise
+    except Exception as error:
+        expected = "numbers, tensors and containers of them"
+        raise ValueError(f"{STATE} holds something other than {expected}") from error
 
 
 def _sums(directory: Path) -> dict[str, str]:
@@ -178,8 +187,8 @@ def _sums(directory: Path) -> dict[str, str]:
 
 def other_format(found: Any, made_by: Any = None) -> str:
     """What to say of something on disk whose format is not ours."""
-    by = f", of nnarch {made_by}" if isinstance(made_by, str) else ""
-    return f"has format {found!r}{by}; this is nnarch {VERSION}, which reads format {FORMAT}"
+    by = f", of nnarch {made_by:.20}" if isinstance(made_by, str) else ""
+    return f"has format {found!r:.80}{by}; this is nnarch {VERSION}, which reads format {FORMAT}"
 
 
 def _checked(directory: Path, names: list[str]) -> dict[str, bytes]:

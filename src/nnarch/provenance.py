@@ -1,13 +1,32 @@
-"""Where a run came from: the command, the versions, the commit, the machine."""
+"""Where a run came from: the command, the versions, the commit, the machine.
 
+The working directory may be a stranger's, and git runs programs that a repository's own config
+names: a file system monitor, hooks, filters over file contents, what fetches missing objects. So
+each of these is taken away before git looks at a file. Listing the filters executes nothing.
+"""
+
+import contextlib
+import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-PACKAGES = ("nnarch", "torch", "numpy", "polars", "scikit-learn", "safetensors", "pydantic")
+from nnarch.version import VERSION
+
+PACKAGES = ("torch", "numpy", "polars", "scikit-learn", "safetensors", "pydantic")
+PATIENCE = 5.0  # seconds that git has to answer
+ALONE = {  # git's environment: nothing is asked, fetched or written
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",  # a git that does not know the line before fetches by none
+}
+INERT = {"core.fsmonitor": "", "core.hooksPath": os.devnull}
+FILTER = r"^filter\..*\.(clean|process|smudge|required)$"
 
 
 def provenance(command: Sequence[str]) -> dict[str, Any]:
@@ -15,34 +34,67 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
     return {
         "command": list(command),
         "versions": versions(),
-        "git": _git(),
+        "git": git(),
         "machine": {"system": platform.platform(), "processor": platform.machine()},
     }
 
 
 def versions() -> dict[str, str]:
     """The versions of Python, of nnarch and of what it computes with."""
-    found = {"python": platform.python_version()}
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    found = {"python": platform.python_version(), "nnarch": VERSION}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 
-def _git() -> dict[str, Any] | None:
-    """The commit of the working directory, and whether files differ from it."""
+def git() -> dict[str, Any] | None:
+    """The commit of the working directory, and whether files that git knows differ from it.
+
+    None where there is no commit, no git, or none that can be asked safely. No filter is run, so
+    that a file whose content one would change is `dirty` once it has been touched.
+    """
     try:
-        commit, status = (
-            subprocess.run(
-                ["git", *words], capture_output=True, text=True, check=True, timeout=5
-            ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno"))
+        commit = _answer("rev-parse", "--verify", "HEAD").strip()
+        filters = _filters()
+        if any("=" in name for name in filters):  # which could not be emptied
+            return None
+        emptied = {name: "false" if name.endswith(".required") else "" for name in filters}
+        changed = _answer(
+            "status", "--porcelain", "-uno", "--ignore-submodules=all", config=INERT | emptied
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return {"commit": commit, "dirty": bool(status)}
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def _filters() -> list[str]:
+    """The settings that name a program for the contents of files, whichever file they are from."""
+    try:
+        return _answer("config", "--name-only", "--null", "--get-regexp", FILTER).split("\0")[:-1]
+    except subprocess.CalledProcessError as error:
+        if error.returncode == 1:  # there are none
+            return []
+        raise
+
+
+def _answer(*words: str, config: dict[str, str] = INERT) -> str:
+    """What git says, with `config` laid over the repository's own."""
+    given = [word for name, value in config.items() for word in ("-c", f"{name}={value}")]
+    return subprocess.run(
+        ["git", *given, *words],
+        env={**os.environ, **ALONE},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        errors="surrogateescape",
+        check=True,
+        timeout=PATIENCE,
+    ).stdout
 
 
 def command_line() -> list[str]:

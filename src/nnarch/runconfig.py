@@ -11,7 +11,7 @@ from typing import Any
 
 from nnarch import config as configs
 from nnarch.config import Config
-from nnarch.errors import ConfigError, Path, RunError
+from nnarch.errors import ConfigError, Path, RunError, UsageError
 from nnarch.rundir import RunDir
 from nnarch.tree import differences
 from nnarch.validate import dotted, shortened
@@ -31,7 +31,7 @@ def load(run: RunDir, meta: Mapping[str, Any] | None, overrides: Sequence[str] =
     """
     try:
         config = configs.load(run.config)
-    except ConfigError as error:
+    except (ConfigError, UsageError) as error:
         raise RunError(f"{run}: damaged: {error.lines[0]}") from error
     if meta is not None:
         _check_unedited(run, config, meta.get("config"))

@@ -11,6 +11,7 @@ bounds are checked while it is read, before a small file can grow large.
 
 import copy
 import math
+import os
 import pathlib
 import re
 import sys
@@ -120,12 +121,19 @@ def read(path: pathlib.Path) -> Document:
         ConfigError: The file cannot be read, or `parse` refuses its text.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             text = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
     return parse(text, str(path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a pipe that nobody writes to as an empty file, where `open` would wait for ever."""
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(handle, True)
+    return handle
 
 
 def parse_value(text: str, source: str) -> Any:
@@ -145,16 +153,18 @@ def dump(value: Any) -> str:
     """Writes data that `parse` or `parse_value` can return, so that it reads back equal.
 
     Keys keep their order. What a YAML 1.1 reader would take for something else is quoted, and
-    numbers are written so that it reads them too.
+    numbers are written so that it reads them too. What a terminal should not be shown is an
+    escape, in the double quotes that PyYAML puts around it.
 
     >>> print(dump({"lr": 1e-5, "widths": [64, 64], "norm": "no"}), end="")
     lr: 1.0e-05
     widths: [64, 64]
     norm: 'no'
     """
-    return yaml.serialize(
+    text = yaml.serialize(
         _node(value), Dumper=yaml.SafeDumper, allow_unicode=True, width=sys.maxsize
     )
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text)
 
 
 def _fault(mark: Mark, message: str) -> ConfigError:

@@ -81,7 +81,10 @@ def shared(
     """
     if isinstance(data, Series | Tokens):
         return 0
-    places = [data.input_names.index(name) for name in names] if isinstance(data, Table) else []
+    places: list[int] = []
+    if isinstance(data, Table):
+        at = {name: place for place, name in enumerate(data.input_names)}
+        places = [at[name] for name in names]
     if isinstance(data, Array) or len(places) == len(data.columns):
         numbers = numbers_of(data) if numbers is None else numbers
     else:

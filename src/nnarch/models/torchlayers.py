@@ -170,6 +170,7 @@ class LayerKind:
                 )
         if arguments.get("batch_first") is False:
             raise ConfigError("batch_first: got false; expected true, which it is by itself here")
+        _check_words(arguments)
         _check_sides(self.name, arguments)
         _check_output_padding(arguments)
         return dict(arguments)
@@ -254,6 +255,19 @@ def _signature(name: str) -> dict[str, Any]:
         and not (owner is nn.RNNBase and each.name == "mode")
     }
     return found | ({"nonlinearity": "tanh"} if name == "RNN" else {})
+
+
+MOST_LAYERS = 100  # of a recurrent layer, which makes its weights one by one
+APPROXIMATE = ("none", "tanh")
+
+
+def _check_words(arguments: Mapping[str, Any]) -> None:
+    """What torch takes as it is made, to stumble or to hang upon it later."""
+    layers, word = arguments.get("num_layers", 1), arguments.get("approximate", "none")
+    if layers > MOST_LAYERS:
+        raise ConfigError(f"num_layers: got {layers}; expected at most {MOST_LAYERS}")
+    if word not in APPROXIMATE:
+        raise ConfigError(f"approximate: got {word!r}; expected {' or '.join(APPROXIMATE)}")
 
 
 OF_EACH_SIDE = ("kernel_size", "stride", "dilation", "output_padding", "padding")

@@ -31,6 +31,7 @@ CODE = r"^[0-9]{2,}$"  # as of places, if one begins with a zero and all are equ
 TRUE = ("true", "yes", "y", "t")
 FALSE = ("false", "no", "n", "f")  # each the opposite of the word above
 MOST_NAMES = 30  # in a message
+MOST_COLUMNS = 100_000  # of a table; each takes time and memory of its own, however few its rows
 
 
 def number_in(cell: str, decimal: Decimal) -> float | None:

@@ -10,12 +10,16 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
 from nnarch.data.formats.paths import check, shown
 from nnarch.errors import DataError, MachineError, cause, reason
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 GZIP = b"\x1f\x8b"
+LONGEST = 1 << 24  # bytes of a line
 
 
 @contextlib.contextmanager
@@ -40,6 +44,40 @@ def decompressed(file: IO[bytes]) -> IO[bytes]:
     start = file.read(len(GZIP))
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if start == GZIP else file  # type: ignore[return-value]
+
+
+class Lines(io.RawIOBase):
+    """A stream of text's bytes that refuses a line longer than `LONGEST`.
+
+    Whoever reads a line keeps it in memory, and a packed file of a few megabytes may hold one of
+    gigabytes.
+    """
+
+    def __init__(self, name: str, stream: IO[bytes]):
+        self._name, self._stream = name, cast(io.BufferedIOBase, stream)
+        self._length = 0  # of the line that is being read
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._length = 0
+        return self._stream.seek(offset, whence)
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        room = memoryview(buffer).cast("B")
+        count = self._stream.readinto(room)
+        last = bytes(room[:count]).rfind(b"\n")
+        self._length = self._length + count if last < 0 else count - last - 1
+        if self._length > LONGEST:
+            raise DataError(
+                f"{self._name}: a line is longer than {LONGEST:,} bytes; expected a line for each "
+                "row"
+            )
+        return count
 
 
 def fill(room: memoryview, file: IO[bytes]) -> int:

@@ -7,6 +7,7 @@ is there to read, and fit into memory. Nothing is ever unpickled.
 
 import math
 import os
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ else:
     npy_format = LazyModule("numpy.lib.format")
 
 EXPECTED = "an .npz or .npy file, as numpy saves them"
+MOST_SAID = 200  # characters of a message that may hold all of a header
 NPY = b"\x93NUMPY"
 ZIP = b"PK"
 ENCRYPTED = 1  # a flag of an entry in a zip archive
@@ -127,11 +129,14 @@ def _header(where: str, stream: IO[bytes], size: int) -> Header:
             (1, 0): npy_format.read_array_header_1_0,
             (2, 0): npy_format.read_array_header_2_0,
         }
-        shape, fortran, dtype = readers[version](stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header that Python 2 wrote
+            shape, fortran, dtype = readers[version](stream)
     except OSError:
         raise
     except Exception as error:  # a header is a Python literal, which fails in many ways
-        raise DataError(f"{shown(where)}: has no readable header ({cause(error)})") from None
+        said = cause(error).partition(". ")[0]  # what follows is advice to trust the file
+        raise DataError(f"{shown(where)}: has no readable header ({said[:MOST_SAID]})") from None
     if min(shape, default=0) < 0:
         raise DataError(f"{shown(where)}: declares the shape {shape}; expected sizes from 0 on")
     return Header(dtype, shape, fortran, stream.tell(), size - stream.tell())

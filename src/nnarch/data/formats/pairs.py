@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from nnarch.data.array import Array
-from nnarch.data.formats.cells import LARGEST
+from nnarch.data.formats.cells import LARGEST, MOST_COLUMNS
 from nnarch.data.table import Table, numeric
 from nnarch.errors import DataError
 from nnarch.lazy import LazyModule
@@ -107,6 +107,8 @@ def record(pairs: Sequence[Pair], parted: bool, notes: Sequence[str] = ()) -> Ta
     parts = torch.tensor([one.part for one in pairs]).repeat_interleave(lengths)
     rest = (targets, target_names, parts if parted else None)
     if first.inputs.ndim == 2:
+        if (width := first.inputs.shape[1]) > MOST_COLUMNS:
+            raise first.fault(0, f"has {width:,} columns; expected at most {MOST_COLUMNS:,}")
         inputs = _joined([_inputs(one, torch.float64) for one in pairs])
         columns = numeric(f"x{place}" for place in range(1, inputs.shape[1] + 1))
         return Table(inputs, columns, *rest, tuple(notes))

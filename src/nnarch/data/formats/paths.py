@@ -1,16 +1,17 @@
 """Which files a path of data means: a file, a pattern, a folder, or a list of them.
 
-Only files of this machine are read. A symbolic link is followed, wherever it leads: whoever may
-write a link into a folder of data may write the data.
+Only files of this machine are read. A symbolic link to a file is followed, wherever it leads:
+whoever may write a link into a folder of data may write the data.
 """
 
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
-from glob import escape, glob, has_magic
+from collections.abc import Iterable, Sequence
+from glob import escape, has_magic
 
 from nnarch.errors import DataError
+from nnarch.patterns import matching
 
 
 def files(path: str | os.PathLike[str] | Sequence[str], suffix: str = "") -> list[str]:
@@ -32,17 +33,18 @@ def _files(path: str, suffix: str) -> list[str]:
     if "://" in path:
         raise DataError(f"{path}: is no file of this machine; expected a path")
     if suffix and os.path.isdir(path):
-        return _some(glob(os.path.join(escape(path), f"*{suffix}")), path, f"*{suffix}")
+        return _some(matching(os.path.join(escape(path), f"*{suffix}")), path, f"*{suffix}")
     if has_magic(path) and not os.path.lexists(path):
-        return _some([file for file in glob(path, recursive=True) if not os.path.isdir(file)], path)
+        return _some([file for file in matching(path) if not os.path.isdir(file)], path)
     return [path]
 
 
-def _some(found: list[str], path: str, pattern: str = "") -> list[str]:
+def _some(matches: Iterable[str], path: str, pattern: str = "") -> list[str]:
+    found = sorted(matches)
     if not found:
         what = f"holds no {pattern}" if pattern else "matches no file"
         raise DataError(f"{shown(path)}: {what}; expected one at least{_from_here(path)}")
-    return sorted(found)
+    return found
 
 
 def shown(path: str) -> str:

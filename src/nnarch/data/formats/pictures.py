@@ -115,6 +115,8 @@ def _opened(file: str) -> "Iterator[Image.Image]":
         except PIL.UnidentifiedImageError:
             fault = f"{shown(file)}: is damaged, or no image (pillow cannot identify it)"
             raise DataError(fault) from None
+        except MemoryError:
+            raise
         except Exception as error:  # decoders of five formats raise a dozen kinds
             raise DataError(f"{shown(file)}: is damaged, or no image ({cause(error)})") from None
 

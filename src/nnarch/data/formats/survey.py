@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from nnarch.data.formats.cells import Decimal, are_labels, number_in
+from nnarch.data.formats.datafile import require_memory
 from nnarch.data.formats.findings import Findings
 from nnarch.data.formats.frame import Frame
 from nnarch.data.table import ColumnKind, Table
@@ -23,6 +24,7 @@ else:
     pl = LazyModule("polars")
     torch = LazyModule("torch")
 
+ROOM = 16  # bytes of a cell while it is made a number
 OF_NUMBERS = "a number, as other rows of the target hold"
 OF_SEVERAL = "a number, as several targets all are"
 Target: TypeAlias = "torch.Tensor | list[str] | None"
@@ -125,14 +127,18 @@ class Survey:
         """Go through the files, again where a column of numbers turned out to hold words.
 
         Returns the rows, with the files that they are from, where they are to be kept.
+
+        Raises: MachineError where memory does not hold those: a packed file may unfold to any size.
         """
-        kept = []
+        kept, needed = [], 0
         self.findings = {name: self._nothing_found(name) for name in self.names}
         for index, rows in self.rows():
             for name, found in self.findings.items():
                 found.see(rows.cells[name], rows.places, index)
             if keep:
                 kept.append((index, rows))
+                needed += rows.cells.estimated_size() + ROOM * rows.cells.width * len(rows.places)
+                require_memory(self.file_names[index], needed)
         words = {name for name, found in self.findings.items() if found.needs_text}
         if self.strings is None or not words:
             return kept

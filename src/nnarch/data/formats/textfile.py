@@ -13,10 +13,11 @@ from csv import Error, reader
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import IO, Literal, cast
+from typing import IO, Literal
 
 from nnarch.data.formats import dialect, paths, textrows
-from nnarch.data.formats.cells import MISSING, MOST_NAMES, Decimal, number_in
+from nnarch.data.formats.cells import MISSING, MOST_COLUMNS, MOST_NAMES, Decimal, number_in
+from nnarch.data.formats.datafile import Lines, decompressed
 from nnarch.data.formats.dialect import NAMES, Dialect, Separator
 from nnarch.data.formats.frame import Frame
 from nnarch.data.table import ColumnKind
@@ -27,6 +28,7 @@ Auto = Literal["auto"]
 Header = Auto | bool
 
 BLOCK = 1 << 24  # bytes that are read at once
+BUFFER = 1 << 16
 SAMPLE = 1 << 18  # bytes that are looked at to see how a file is written
 GZIP = b"\x1f\x8b"
 OTHER_FORMATS = {
@@ -126,10 +128,10 @@ class TextFile:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Its bytes, decompressed."""
+        """Its bytes, decompressed; no line of them is longer than any should be."""
         try:
             with open(self.path, "rb") as file:
-                yield cast(IO[bytes], gzip.GzipFile(fileobj=file) if self.is_packed else file)
+                yield io.BufferedReader(Lines(self.name, decompressed(file)), BUFFER)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise self.fault(f"cannot be decompressed, it is damaged: {error}") from None
         except OSError as error:
@@ -175,6 +177,10 @@ class TextFile:
         """Refuse what has no columns, or two of one name."""
         if not self.names:
             raise self.fault("is empty; expected a header and rows")
+        if len(self.names) > MOST_COLUMNS:
+            raise self.fault(
+                f"line 1: has {len(self.names):,} cells; expected at most {MOST_COLUMNS:,} columns"
+            )
         firsts: dict[str, int] = {}
         for place, name in enumerate(self.names, 1):
             first = firsts.setdefault(name, place)

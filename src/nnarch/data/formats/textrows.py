@@ -20,6 +20,7 @@ from nnarch.data.formats import dialect
 from nnarch.data.formats.block import BLANK, Block, blocks, joined
 from nnarch.data.formats.cells import LARGEST, number_in
 from nnarch.data.formats.frame import Frame
+from nnarch.data.formats.panics import unheard
 from nnarch.errors import DataError
 from nnarch.lazy import LazyModule
 
@@ -144,15 +145,16 @@ def _frame(
     """What polars makes of some rows, or of the file with this path."""
     kinds = {name: pl.Float64 if name in numbers else pl.String for name in file.names}
     try:
-        return pl.read_csv(
-            data,
-            has_header=isinstance(data, str) and file.dialect.header,
-            schema=kinds,
-            separator=file.dialect.separator,
-            decimal_comma=file.decimal == ",",
-            null_values={name: word for name, word in numbers.items() if word} or None,
-            glob=False,
-        )
+        with unheard():
+            return pl.read_csv(
+                data,
+                has_header=isinstance(data, str) and file.dialect.header,
+                schema=kinds,
+                separator=file.dialect.separator,
+                decimal_comma=file.decimal == ",",
+                null_values={name: word for name, word in numbers.items() if word} or None,
+                glob=False,
+            )
     except (Exception, pl.exceptions.PanicException):  # the exact reader says what is wrong
         return None
 

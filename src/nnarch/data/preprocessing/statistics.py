@@ -56,7 +56,7 @@ class Statistics:
 
     def take(self, chosen: Sequence[int]) -> "Statistics":
         """Those of some columns, in this order."""
-        if list(chosen) == list(range(len(self.columns))):
+        if len(chosen) == len(self.columns) and list(chosen) == list(range(len(chosen))):
             return self  # the sample may be large
         index = torch.tensor(chosen, dtype=torch.int64)
         taken: dict[str, Any] = {name: getattr(self, name)[index] for name in _OF_A_COLUMN}

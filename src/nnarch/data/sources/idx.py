@@ -28,6 +28,7 @@ else:
 
 EXPECTED = "an IDX file, such as train-images-idx3-ubyte.gz"
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+MOST = 8  # dimensions
 IMAGES = re.compile(r"images([-.])idx\d")
 NAMES = ("images", "label")
 
@@ -123,11 +124,11 @@ def _array(path: str) -> "np.ndarray":
 
 def _header(name: str, stream: IO[bytes]) -> "tuple[np.dtype, tuple[int, ...]]":
     start = stream.read(4)
-    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES or start[3] == 0:
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES or not 0 < start[3] <= MOST:
         begins = " ".join(map(str, start)) or "nothing"
         raise DataError(
             f"{name}: is no IDX file; it begins with the bytes {begins}; expected 0 0, a type "
-            f"({', '.join(map(str, TYPES))}) and a number of dimensions"
+            f"({', '.join(map(str, TYPES))}) and 1 to {MOST} dimensions"
         )
     sizes = stream.read(4 * start[3])
     if len(sizes) < 4 * start[3]:

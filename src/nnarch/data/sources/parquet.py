@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from nnarch.data.formats import gather, paths
+from nnarch.data.formats.cells import MOST_COLUMNS
 from nnarch.data.formats.dates import since_1970
 from nnarch.data.formats.frame import Frame
 from nnarch.data.formats.gather import Names, Stream
+from nnarch.data.formats.panics import unheard
 from nnarch.data.formats.survey import Wanted
 from nnarch.data.table import ColumnKind, Table
 from nnarch.errors import DataError, cause
@@ -153,6 +155,10 @@ class ParquetFile:
         schema = dict(self._tried(lambda frame: frame.collect_schema()))
         if not schema:
             raise DataError(f"{self.name}: has no columns; expected some")
+        if len(schema) > MOST_COLUMNS:
+            raise DataError(
+                f"{self.name}: has {len(schema):,} columns; expected at most {MOST_COLUMNS:,}"
+            )
         return schema
 
     @property
@@ -219,9 +225,10 @@ class ParquetFile:
     def _tried(self, work: "Callable[[pl.LazyFrame], Result]") -> Result:
         """What comes of reading the file."""
         try:
-            return work(
-                pl.scan_parquet(os.path.abspath(self.path), glob=False, hive_partitioning=False)
-            )
+            with unheard():
+                return work(
+                    pl.scan_parquet(os.path.abspath(self.path), glob=False, hive_partitioning=False)
+                )
         except (Exception, pl.exceptions.PanicException) as error:
             raise DataError(
                 f"{self.name}: cannot be read as Parquet, it is damaged or of another format: "

@@ -7,10 +7,11 @@ from what is seen but for the noise: a network that has found the waves is wrong
 import math
 from typing import TYPE_CHECKING
 
+from nnarch.data.formats.datafile import require_memory
 from nnarch.data.sources.series import Series, windows
 from nnarch.data.table import Table, numeric
 from nnarch.lazy import LazyModule
-from nnarch.options import Count, Natural, NonNegative
+from nnarch.options import Count, Natural, NonNegative, Times
 from nnarch.registry import sources
 from nnarch.seeds import derive
 
@@ -27,7 +28,7 @@ def waves(
     *,
     steps: Count = 1000,
     channels: Count = 1,
-    waves: Count = 3,
+    waves: Times = 3,
     noise: NonNegative = 0.1,
     lookback: Count = 48,
     horizon: Count = 1,
@@ -46,6 +47,7 @@ def waves(
         stride: Steps from the beginning of a window to that of the next.
         seed: Seed of the series.
     """
+    _check_memory(steps, channels)
     chance = torch.Generator().manual_seed(derive(seed, "waves"))
 
     def uniform(low: float, high: float, *shape: int) -> "torch.Tensor":
@@ -62,3 +64,10 @@ def waves(
         values += size * (2 * math.pi * time / period + begin).sin()
     table = Table(values, numeric(f"x{place}" for place in range(1, channels + 1)), None, ())
     return windows(table, None, None, None, lookback, horizon, stride)
+
+
+def _check_memory(steps: int, channels: int) -> None:
+    """Refuse a series that the machine cannot hold, with what is on the way, and its names."""
+    require_memory(
+        f"data: {steps:,} steps of {channels:,} channels", 32 * steps * channels + 16_000 * channels
+    )

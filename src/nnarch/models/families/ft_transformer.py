@@ -6,7 +6,7 @@ from typing import Any
 from nnarch.errors import ConfigError
 from nnarch.models.families.sequences import check_heads
 from nnarch.models.layers import Layer, Layers, dropout, repeated
-from nnarch.options import Count, Fraction, Initialization
+from nnarch.options import Count, Fraction, Initialization, Times
 from nnarch.registry import models
 
 
@@ -16,7 +16,7 @@ def ft_transformer(
     outputs: int,
     *,
     width: Count = 192,
-    depth: Count = 3,
+    depth: Times = 3,
     heads: Count = 8,
     hidden: Count | None = None,
     attention_dropout: Fraction = 0.2,

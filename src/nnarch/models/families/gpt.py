@@ -6,7 +6,7 @@ from nnarch.errors import ConfigError
 from nnarch.models.families.sequences import block, check_heads
 from nnarch.models.layers import Layer, Layers, repeated
 from nnarch.models.layers import dropout as left_out
-from nnarch.options import Count, Fraction, Initialization, Positive
+from nnarch.options import Count, Fraction, Initialization, Positive, Times
 from nnarch.registry import models
 
 
@@ -16,7 +16,7 @@ def gpt(
     outputs: int,
     *,
     width: Count = 64,
-    depth: Count = 4,
+    depth: Times = 4,
     heads: Count = 4,
     feedforward: Positive = 4.0,
     dropout: Fraction = 0.1,

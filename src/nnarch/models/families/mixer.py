@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from nnarch.models.families.patched import patches_of
 from nnarch.models.layers import Layer, Layers, component, decaying, repeated
 from nnarch.models.layers import dropout as left_out
-from nnarch.options import Activation, Count, Fraction, Initialization
+from nnarch.options import Activation, Count, Fraction, Initialization, Times
 from nnarch.registry import models
 
 
@@ -16,7 +16,7 @@ def mixer(
     *,
     patch: Count = 4,
     width: Count = 128,
-    depth: Count = 8,
+    depth: Times = 8,
     tokens: Count = 64,
     channels: Count = 512,
     activation: Activation = "gelu",

@@ -9,10 +9,11 @@ from pydantic import Field
 from nnarch.errors import ConfigError
 from nnarch.models.families.convolutions import averaged, channels_first, convolution, normalized
 from nnarch.models.layers import Layer, Layers, component, decaying, repeated
-from nnarch.options import Activation, Count, Fraction, Initialization
+from nnarch.options import Activation, Count, Fraction, Initialization, Times
 from nnarch.registry import models
 
 Some = Annotated[list[Count], Field(min_length=1)]
+Stages = Annotated[list[Times], Field(min_length=1, max_length=100)]
 
 
 @models.register
@@ -20,7 +21,7 @@ def resnet(
     inputs: tuple[int, ...],
     outputs: int,
     *,
-    stages: Some = [2, 2, 2, 2],  # noqa: B006 (read, never changed)
+    stages: Stages = [2, 2, 2, 2],  # noqa: B006 (read, never changed)
     width: Count | Some = 64,
     kernel: Some = [3, 3],  # noqa: B006
     expansion: Count = 1,

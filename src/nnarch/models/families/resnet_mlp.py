@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from nnarch.models.layers import Layer, Layers, component, dropout, repeated
-from nnarch.options import Activation, Count, Fraction, Initialization
+from nnarch.options import Activation, Count, Fraction, Initialization, Times
 from nnarch.registry import models
 
 NORMALIZATIONS: dict[str, list[Layer]] = {
@@ -20,7 +20,7 @@ def resnet_mlp(
     outputs: int,
     *,
     width: Count = 128,
-    depth: Count = 4,
+    depth: Times = 4,
     hidden: Count | None = None,
     hidden_dropout: Fraction = 0.2,
     residual_dropout: Fraction = 0.0,

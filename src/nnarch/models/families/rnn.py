@@ -1,14 +1,17 @@
 """Recurrent networks: a series or a text read step by step, with a memory of what came before."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from nnarch.models.families.sequences import vectors
 from nnarch.models.layers import Layer, Layers
 from nnarch.models.layers import dropout as left_out
-from nnarch.options import Count, Fraction, Initialization
+from nnarch.options import WHOLE, Count, Fraction, Initialization
 from nnarch.registry import models
 
+Depth = Annotated[int, Field(ge=1, le=100), WHOLE]  # each goes through all steps by itself
 CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 
 
@@ -19,7 +22,7 @@ def rnn(
     *,
     cell: Literal["lstm", "gru", "rnn"] = "lstm",
     width: Count = 64,
-    depth: Count = 1,
+    depth: Depth = 1,
     bidirectional: bool = False,
     dropout: Fraction = 0.0,
     embedding: Count = 64,

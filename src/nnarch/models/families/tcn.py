@@ -6,7 +6,7 @@ from typing import Any
 from nnarch.models.families.sequences import vectors
 from nnarch.models.layers import Layer, Layers
 from nnarch.models.layers import dropout as left_out
-from nnarch.options import Count, Fraction, Initialization
+from nnarch.options import Count, Fraction, Initialization, Times
 from nnarch.registry import models
 
 
@@ -16,7 +16,7 @@ def tcn(
     outputs: int,
     *,
     width: Count = 32,
-    depth: Count = 4,
+    depth: Times = 4,
     kernel: Count = 3,
     dropout: Fraction = 0.2,
     embedding: Count = 64,

@@ -6,7 +6,7 @@ from typing import Literal
 from nnarch.models.families.sequences import block, check_heads, vectors
 from nnarch.models.layers import Layer, Layers, component, decaying, repeated
 from nnarch.models.layers import dropout as left_out
-from nnarch.options import Activation, Count, Fraction, Initialization, Positive
+from nnarch.options import Activation, Count, Fraction, Initialization, Positive, Times
 from nnarch.registry import models
 
 
@@ -16,7 +16,7 @@ def transformer(
     outputs: int,
     *,
     width: Count = 64,
-    depth: Count = 2,
+    depth: Times = 2,
     heads: Count = 4,
     feedforward: Positive = 4.0,
     activation: Activation = "gelu",

@@ -7,7 +7,7 @@ from nnarch.models.families.patched import patches_of
 from nnarch.models.families.sequences import check_heads
 from nnarch.models.layers import Layer, Layers, component, decaying, repeated
 from nnarch.models.layers import dropout as left_out
-from nnarch.options import Activation, Count, Fraction, Initialization, Positive
+from nnarch.options import Activation, Count, Fraction, Initialization, Positive, Times
 from nnarch.registry import models
 
 
@@ -18,7 +18,7 @@ def vit(
     *,
     patch: Count = 4,
     width: Count = 192,
-    depth: Count = 12,
+    depth: Times = 12,
     heads: Count = 3,
     feedforward: Positive = 4.0,
     activation: Activation = "gelu",
