@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +22,9 @@ from nnarch.component import Component
 from nnarch.config import NAME, Config
 from nnarch.registry import REGISTRIES
 from nnarch.validate import json_schema, mark
+
+if TYPE_CHECKING:
+    from harness import Start
 
 pytest_plugins = ["harness", "hostile"]
 
@@ -82,6 +85,17 @@ def nnarch(tmp_path: Path) -> Command:
             timeout=120,
         )
         return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def nnarch_forked(child: "Start", tmp_path: Path) -> Command:
+    """`nnarch` in a process of its own that has torch already; for what imports have no part in."""
+
+    def run(*words: str | Path, cwd: Path = tmp_path) -> Done:
+        begun = child(*words, cwd=cwd)
+        return Done(list(words), begun.wait(), begun.stdout, begun.stderr)
 
     return run
 

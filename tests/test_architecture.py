@@ -18,8 +18,9 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "version", "errors", "requirements", "lazy", "patterns", "seeds", "options", "sections",
-    "layerlist", "kinds", "component", "registry", "validate", "space", "tree", "yamlfile", "config",
+    "version", "printable", "errors", "requirements", "lazy", "patterns", "seeds", "options",
+    "sections", "layerlist", "kinds", "component", "registry", "validate", "space", "tree",
+    "yamlfile", "config",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -30,7 +31,8 @@ FAMILIES = (
     "mixer", "mlp", "nlinear", "resnet", "resnet_mlp", "rnn", "tabm", "tcn", "transformer", "vit",
 )  # fmt: skip
 COMPUTE = (
-    "devices", "likeness", "data.table", "data.array", "data.tokens", "data.task", "data.spool", "data.split",
+    "devices", "likeness", "data.table", "data.array", "data.tokens", "data.task", "data.spool",
+    "data.split",
     "data.formats", "data.formats.paths", "data.formats.datafile", "data.formats.panics",
     "data.formats.cells", "data.formats.dates",
     "data.formats.findings", "data.formats.frame", "data.formats.dialect", "data.formats.block",

@@ -774,7 +774,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "91 newer run": (
         lambda run: set_format(run / "run.json", 2),
-        "has format 2; this is nnarch ",
+        "has format 2, of nnarch 0",
     ),
     "92 missing tensor": (
         lambda run: rewrite(run, lambda tensors: tensors.pop("network.0.bias")),

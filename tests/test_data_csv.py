@@ -698,6 +698,13 @@ def test_any_bytes_give_a_table_or_a_fault_and_the_same_in_chunks(
     assert all(part.columns == table.columns for part in parts)
 
 
+@pytest.mark.parametrize("text", ["a,b\n1\n,2,", "a,b\n\n1,2,", "a,b\n1\n,,"])
+def test_a_cell_too_few_and_one_too_many_are_told_though_they_add_up(text: str, tmp_path: Path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match="line 2"):
+        read(str(tmp_path / "t.csv"), separator=",", header=True)
+
+
 BORDER = re.compile(r"\A[^\S\x1c-\x1f]+|[^\S\x1c-\x1f]+\Z")  # white space as Unicode has it
 
 

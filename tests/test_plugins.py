@@ -152,10 +152,10 @@ def flags(tmp_path: Path) -> list[str]:
 
 
 def test_a_run_of_nothing_but_the_user_s_own_components(
-    nnarch: Command, nnarch_light: Command, tmp_path: Path, flags: list[str]
+    nnarch_forked: Command, nnarch_light: Command, tmp_path: Path, flags: list[str]
 ) -> None:
     (tmp_path / "own.yaml").write_text(CONFIG)
-    done = nnarch("train", "own.yaml", *flags, "--json", "--quiet")
+    done = nnarch_forked("train", "own.yaml", *flags, "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     run = tmp_path / told["run"]
@@ -174,14 +174,14 @@ def test_a_run_of_nothing_but_the_user_s_own_components(
         assert hashlib.sha256(source).hexdigest() == one["sha256"]
 
     # The same files open it again.
-    again = nnarch("eval", run, *flags, "--json")
+    again = nnarch_forked("eval", run, *flags, "--json")
     assert again.returncode == 0, again.stderr
     measured = json.loads(again.stdout)
     for name, value in told["results"]["test"].items():
         assert measured[name] == pytest.approx(value)
 
     # Without them it is refused, and the copies in the run are not what is opened instead.
-    refused = nnarch("eval", run)
+    refused = nnarch_forked("eval", run)
     assert refused.returncode == 5
     (line,) = error_lines(refused)
     assert "was made with the plugin my_activation.py; expected --plugin with the same" in line
@@ -189,7 +189,7 @@ def test_a_run_of_nothing_but_the_user_s_own_components(
 
     # A file that has changed since is another one.
     (tmp_path / "my_loss.py").write_text(PLUGINS["loss"].replace("** 4", "** 2"))
-    changed = nnarch("eval", run, *flags)
+    changed = nnarch_forked("eval", run, *flags)
     assert changed.returncode == 5
     assert "was made with the plugin my_loss.py" in error_lines(changed)[0]
 
@@ -280,10 +280,10 @@ WRONG = {
     ("source", "message"), WRONG.values(), ids=[name.replace(" ", "-") for name in WRONG]
 )
 def test_a_plugin_that_does_not_import(
-    nnarch: Command, tiny: Path, tmp_path: Path, source: str, message: str
+    nnarch_forked: Command, tiny: Path, tmp_path: Path, source: str, message: str
 ) -> None:
     (tmp_path / "mine.py").write_text(source)
-    done = nnarch("train", tiny, "--plugin", "mine.py")
+    done = nnarch_forked("train", tiny, "--plugin", "mine.py")
     assert done.returncode == 3
     (line,) = error_lines(done)
     assert line.startswith(f"mine.py: the plugin {message}")
@@ -342,11 +342,11 @@ class tired(torch.nn.Linear):
     ids=["when-it-is-built", "when-it-trains"],
 )
 def test_a_component_that_fails_in_use_is_not_called_a_bug_of_ours(
-    nnarch: Command, tmp_path: Path, model: str, message: str
+    nnarch_forked: Command, tmp_path: Path, model: str, message: str
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY.replace("{widths: [4]}", model))
     (tmp_path / "mine.py").write_text(USED)
-    done = nnarch("train", "tiny.yaml", "--plugin", "mine.py", "--quiet")
+    done = nnarch_forked("train", "tiny.yaml", "--plugin", "mine.py", "--quiet")
     assert done.returncode == 3
     assert error_lines(done) == [message.format(tmp_path / "mine.py")]
 
@@ -393,16 +393,16 @@ def none(epochs):
     ],
 )
 def test_a_component_that_does_not_fit_is_refused_before_a_run_begins(
-    nnarch: Command, tiny: Path, change: str, message: str
+    nnarch_forked: Command, tiny: Path, change: str, message: str
 ) -> None:
     (tiny.parent / "mine.py").write_text(MISFITS)
-    done = nnarch("train", tiny, "--plugin", "mine.py", "--quiet", change)
+    done = nnarch_forked("train", tiny, "--plugin", "mine.py", "--quiet", change)
     assert done.returncode == 3
     assert message in error_lines(done)[0]
     assert not (tiny.parent / "runs").exists()
 
 
-def test_two_plugins_of_one_name_are_both_kept(nnarch: Command, tiny: Path) -> None:
+def test_two_plugins_of_one_name_are_both_kept(nnarch_forked: Command, tiny: Path) -> None:
     sources = []
     for folder, name in (("a", "sine"), ("b", "cosine")):
         path = tiny.parent / folder / "mine.py"
@@ -410,14 +410,14 @@ def test_two_plugins_of_one_name_are_both_kept(nnarch: Command, tiny: Path) -> N
         path.write_text(PLUGINS["activation"].replace("class sine", f"class {name}"))
         sources.append(path.read_bytes())
     flags = ["--plugin", "a/mine.py", "--plugin", "b/mine.py"]
-    done = nnarch("train", tiny, *flags, "model.activation=cosine", "--quiet")
+    done = nnarch_forked("train", tiny, *flags, "model.activation=cosine", "--quiet")
     assert done.returncode == 0, done.stderr
     kept = (tiny.parent / done.stdout.strip() / "plugins").iterdir()
     assert sorted(path.read_bytes() for path in kept) == sorted(sources)
 
 
 def test_a_plugin_in_a_run_directory_or_a_config_is_never_run(
-    nnarch: Command, finished: Path, tmp_path: Path
+    nnarch_forked: Command, finished: Path, tmp_path: Path
 ) -> None:
     canary = f"open({str(tmp_path / 'canary')!r}, 'w')\n"
     (finished / "plugins").mkdir()
@@ -427,11 +427,11 @@ def test_a_plugin_in_a_run_directory_or_a_config_is_never_run(
     told = json.loads((finished / "run.json").read_text())
     told["plugins"] = [{"path": "mine.py", "sha256": hashlib.sha256(canary.encode()).hexdigest()}]
     (finished / "run.json").write_text(json.dumps(told))
-    done = nnarch("eval", ".", cwd=finished)
+    done = nnarch_forked("eval", ".", cwd=finished)
     assert done.returncode == 5
     assert "was made with the plugin mine.py" in error_lines(done)[0]
     (tmp_path / "c.yaml").write_text(TINY + "plugins: [mine.py]\n")
-    done = nnarch("train", "c.yaml")
+    done = nnarch_forked("train", "c.yaml")
     assert error_lines(done)[0].startswith("c.yaml:6: plugins: unknown key")
     assert not (tmp_path / "canary").exists()
 
@@ -473,32 +473,32 @@ threads: 1
 
 
 def test_a_layer_of_the_user_s_own_stands_in_a_list(
-    nnarch: Command, nnarch_light: Command, tmp_path: Path
+    nnarch_forked: Command, nnarch_light: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "gate.py").write_text(LAYER)
     (tmp_path / "gated.yaml").write_text(WITH_LAYER)
     flag = ("--plugin", "gate.py")
-    done = nnarch("train", "gated.yaml", *flag, "--json", "--quiet")
+    done = nnarch_forked("train", "gated.yaml", *flag, "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     gates = (8 * 3 + 3 + 3 * 8 + 8) + (8 * 2 + 2 + 2 * 8 + 8)
     assert told["parameters"] == (3 * 8 + 8) + gates + (8 * 8 + 8) + (8 + 1)
     assert [Path(one["path"]).name for one in told["plugins"]] == ["gate.py"]
     assert (tmp_path / told["run"] / "plugins" / "gate.py").read_text() == LAYER
-    again = nnarch("eval", told["run"], *flag, "--json")
+    again = nnarch_forked("eval", told["run"], *flag, "--json")
     assert json.loads(again.stdout)["loss"] == pytest.approx(told["results"]["test"]["loss"])
 
-    refused = nnarch("eval", told["run"])
+    refused = nnarch_forked("eval", told["run"])
     assert refused.returncode == 5
     assert "was made with the plugin gate.py; expected --plugin" in error_lines(refused)[0]
-    unknown = nnarch("train", "gated.yaml")
+    unknown = nnarch_forked("train", "gated.yaml")
     assert unknown.returncode == 3
     (line,) = error_lines(unknown)
     assert line.startswith("gated.yaml:5: model.layers[1].Gate: no layer is called 'Gate'; ")
     assert line.endswith("or one of your own, with --plugin")
 
     given = "model.layers=[{Linear: 8}, {Gate: {features: 9}}, {Linear: out}]"
-    checked = nnarch("train", "gated.yaml", *flag, given)
+    checked = nnarch_forked("train", "gated.yaml", *flag, given)
     assert checked.returncode == 3
     assert error_lines(checked) == [
         "command line: model.layers[1].Gate: got features 9 for samples of shape (8,); expected "

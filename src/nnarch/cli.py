@@ -15,6 +15,7 @@ import typer
 
 from nnarch import console, ending
 from nnarch.errors import UsageError
+from nnarch.printable import printable
 
 if TYPE_CHECKING:
     from nnarch.config import Config
@@ -428,7 +429,7 @@ def main() -> None:
 def _print(text: str) -> None:
     """Data, on standard output; that nobody reads on, as in `| head`, is no fault."""
     try:
-        print(text, flush=True)
+        print(printable(text) if sys.stdout.isatty() else text, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from nnarch.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -52,15 +54,6 @@ def _unheeded() -> Iterator[None]:
         yield
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-def printable(text: str) -> str:
-    """Text on lines that can do a terminal no harm, whatever a column or file was called.
-
-    >>> printable("\\x1b[2Jno way")
-    '\\\\x1b[2Jno way'
-    """
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def say(line: str) -> None:

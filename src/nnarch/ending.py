@@ -15,7 +15,8 @@ import typer
 
 from nnarch import console, requirements
 from nnarch.errors import OUT_OF_MEMORY, NnarchError, is_out_of_memory, reason
-from nnarch.interrupts import Ended
+from nnarch.interrupts import Ended, end_at_once
+from nnarch.printable import printable
 
 MOST_LINES = 30  # of one error; a list of a thousand wrong numbers needs no thousand
 MOST_CHARACTERS = 2000
@@ -26,9 +27,11 @@ def code_of(command: Callable[[], Any]) -> int:
     try:
         return _code_of(command)
     except Ended as error:
+        end_at_once()
         _say("interrupted")
         return 128 + error.signal_number
     except KeyboardInterrupt:
+        end_at_once()
         _say("interrupted")
         return 130
 
@@ -106,5 +109,5 @@ def _bug(error: Exception) -> int:
 
 def _say(message: str) -> None:
     """An error, on one line."""
-    shown = console.printable(" ".join(message.splitlines()))
-    console.say(f"error: {shown[:MOST_CHARACTERS]}")
+    line = printable(" ".join(message.splitlines()))
+    console.say(f"error: {line[:MOST_CHARACTERS]}")

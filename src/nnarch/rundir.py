@@ -26,6 +26,7 @@ from nnarch import checkpoint, files, history, lock
 from nnarch.checkpoint import Checkpoint
 from nnarch.checkpoints import Checkpoints, Resumable
 from nnarch.errors import RunError, UsageError, reason
+from nnarch.printable import printable
 
 FORMAT = 1
 ABOUT, CONFIG, RESOLVED, HISTORY = "run.json", "config.yaml", "resolved.yaml", "history.csv"
@@ -168,7 +169,7 @@ class RunDir:
     def log(self, line: str) -> None:
         """Add a line, with the time, to `log.txt`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        files.append(self.path / LOG, f"{now} {line}\n")
+        files.append(self.path / LOG, f"{now} {printable(line)}\n")
 
     def save_checkpoint(self, last: Checkpoint, best: Checkpoint | None = None) -> None:
         """Make `last`, and `best` where there is a new one, the current checkpoints."""

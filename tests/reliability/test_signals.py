@@ -221,7 +221,7 @@ def test_a_second_signal_ends_it_at_once(
     """Both kinds of moment: while an epoch goes on, and while the first is being obeyed."""
     chance, before = random.Random(seed), outcome(begun)
     disturbed = child("resume", begun, "--quiet")
-    wait_for(lambda: has(tmp_path, "epoch"), disturbed)
+    wait_for(lambda: RunDir(begun).about["status"] == "running", disturbed)
     disturbed.kill(SIGNALS[seed % 3])
     assert end_by(disturbed, SIGNALS[chance.randrange(3)], chance.uniform(0, 0.02)) < 1
     assert disturbed.wait() in (129, 130, 143)
