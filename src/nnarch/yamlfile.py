@@ -10,6 +10,7 @@ bounds are checked while it is read, before a small file can grow large.
 """
 
 import copy
+import errno
 import math
 import os
 import pathlib
@@ -27,7 +28,7 @@ from yaml.reader import Reader
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, MachineError, reason
 from nnarch.validate import Path, dotted
 
 Scalar = str | int | float | bool | None
@@ -119,13 +120,16 @@ def read(path: pathlib.Path) -> Document:
 
     Raises:
         ConfigError: The file cannot be read, or `parse` refuses its text.
+        MachineError: No more files can be opened.
     """
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             text = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise MachineError(f"{path}: {reason(error)}") from error
+        said = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read: {said}") from error
     return parse(text, str(path))
 
 
