@@ -28,10 +28,10 @@ def _child(order: dict[str, Any]) -> None:
     )
     code: Any = 1
     try:
-        from nnarch import cli, run
+        from nnarch import cli, keeper
 
         if order.get("save_every") is not None:
-            run.SAVE_EVERY = order["save_every"]
+            keeper.SAVE_EVERY = order["save_every"]
         cli.main()
     except SystemExit as ending:
         code = ending.code

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import nnarch
-from nnarch import run as runs
+from nnarch import keeper
 from nnarch.rundir import RunDir
 
 CONFIG: dict[str, Any] = {
@@ -36,7 +36,7 @@ BLOCK = 4096
 def trained(root: Path, **changes: Any) -> RunDir:
     """A finished run that saved each of its epochs; the two last and the best are there."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "SAVE_EVERY", 0.0)
+        patch.setattr(keeper, "SAVE_EVERY", 0.0)
         return nnarch.train({**CONFIG, **changes}, runs_dir=root)
 
 

@@ -72,7 +72,7 @@ COMPUTE = (
 DISK = ("files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir")
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
-    "experiment", "opening", "run", "resumption", "trained",
+    "experiment", "opening", "keeper", "run", "resumption", "trained",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip

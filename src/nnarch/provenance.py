@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from nnarch.version import VERSION
@@ -100,3 +101,8 @@ def _answer(*words: str, config: dict[str, str] = INERT) -> str:
 def command_line() -> list[str]:
     """The command as it was typed."""
     return ["nnarch", *sys.argv[1:]]
+
+
+def now() -> str:
+    """The time, as `run.json` tells it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

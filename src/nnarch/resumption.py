@@ -19,9 +19,9 @@ from nnarch.checkpoints import Resumable
 from nnarch.config import Config, path_options
 from nnarch.errors import ConfigError, DataError, RunError
 from nnarch.experiment import Experiment
-from nnarch.provenance import versions
+from nnarch.keeper import NOT_MEASURED
+from nnarch.provenance import now, versions
 from nnarch.registry import schedules
-from nnarch.run import NOT_MEASURED, now
 from nnarch.rundir import RunDir
 
 TOLD: dict[str, Any] = {  # what run.json tells for good

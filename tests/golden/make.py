@@ -21,7 +21,7 @@ from typing import Any
 
 import nnarch
 from nnarch import config as configs
-from nnarch import experiment, framefile, rundir, trained
+from nnarch import experiment, framefile, keeper, rundir, trained
 from nnarch import run as runs
 
 HERE = Path("/tmp/nnarch-golden")  # where the data lies, as the runs will say for ever
@@ -98,7 +98,7 @@ def main() -> None:
             raise SystemExit(f"{place} is there already; golden runs are made once")
     HERE.mkdir()
     os.chdir(HERE)
-    runs.SAVE_EVERY = 0.0
+    keeper.SAVE_EVERY = 0.0
     try:
         for name, (config, rows) in CASES.items():
             Path(f"{name}.csv").write_text("\n".join(rows(random.Random(name))) + "\n")
@@ -117,7 +117,7 @@ def train(name: str) -> rundir.RunDir:
 
 def train_and_die() -> None:
     """Train in a process of its own, which is killed with half of the epochs done."""
-    runs.SAVE_EVERY = 0.0
+    keeper.SAVE_EVERY = 0.0
     ready = experiment.prepare(configs.load("killed.yaml"))
     with runs.start(ready, Path("runs"), nnarch.COMMAND) as run:
         for record in runs.train(ready, run):

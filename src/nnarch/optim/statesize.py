@@ -30,7 +30,7 @@ def state_bytes(
     if isinstance(optimizer, Stepper):
         with TellingShapes():
             states = [optimizer.rule.init(each if each.dim() else each.view(1)) for each in trained]
-        return sum(_bytes(tensor) for state in states for tensor in _tensors(state) if tensor.dim())
+        return sum(_bytes(tensor) for tensor in tensors_in(states) if tensor.dim())
     if isinstance(optimizer, torch.optim.LBFGS):
         vectors = 2 * optimizer.param_groups[0]["history_size"] + 2  # a direction, a gradient
         return vectors * sum(map(_bytes, trained))
@@ -42,19 +42,20 @@ def state_bytes(
         return None
     finally:
         network.zero_grad(set_to_none=True)
-    return sum(map(_bytes, _tensors(optimizer.state)))
+    return sum(map(_bytes, tensors_in(optimizer.state)))
 
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor in a state, wherever it lies."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _tensors(inner)
+            yield from tensors_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _tensors(inner)
+            yield from tensors_in(inner)
