@@ -51,7 +51,8 @@ def main() -> None:
     import nnarch.run  # noqa: F401
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # which whoever started this may have had ignored
     print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
