@@ -1,25 +1,20 @@
 """Every mistake is a line that says where it is, what was given and what is accepted.
 
 The cases go through the real command line and are numbered as in the project's catalogue of bad
-inputs: A the text of a config, B its meaning, D run directories, G usage; of B, 31 and 46 are only
-warned of (test_cli.py), and plugins, 49 and 50, are in test_plugins.py. Each ends with the exit
-code of its kind, says nothing but `error: ` lines, prints nothing, and writes nothing. What can
-be known without torch is answered without it.
+inputs: A the text of a config, B its meaning, G usage; of B, 31 and 46 are only warned of
+(test_cli.py), and plugins, 49 and 50, are in test_plugins.py; C is in test_bad_data.py, D in
+test_bad_runs.py, E in test_bad_machine.py. Each ends with the exit code of its kind, says nothing
+but `error: ` lines, prints nothing, and writes nothing. What can be known without torch is answered
+without it.
 """
 
-import hashlib
-import json
-import os
-import pickle
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
-import nnarch as library
 from conftest import Command, error_lines
 from nnarch import config as configs
 
@@ -676,140 +671,6 @@ def test_a_graphics_card_that_is_not_there_is_never_replaced_by_the_cpu(
     done = nnarch_here("train", tiny, "device=cuda")
     assert done.returncode == 7
     assert error_lines(done)[0].startswith("device: cuda:0 is not on this machine; it has cpu")
-
-
-def weights(run: Path) -> Path:
-    return run / "checkpoints" / "best" / "model.safetensors"
-
-
-def manifest(run: Path) -> Path:
-    return run / "checkpoints" / "best" / "manifest.json"
-
-
-def sign(run: Path) -> None:
-    """Make the manifest agree with what is there, as whoever forges a checkpoint would."""
-    told = json.loads(manifest(run).read_text())
-    for name in told["sha256"]:
-        path = manifest(run).with_name(name)
-        told["sha256"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest(run).write_text(json.dumps(told))
-
-
-def flip(path: Path, byte: int, bit: int = 0) -> None:
-    data = bytearray(path.read_bytes())
-    data[byte] ^= 1 << bit
-    path.write_bytes(data)
-
-
-def set_format(path: Path, number: int) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": number}))
-
-
-class Canary:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
-        return os.mkdir, (str(self.path),)
-
-
-def no_checkpoint_yet(run: Path) -> None:
-    shutil.rmtree(run / "checkpoints")
-    about = json.loads((run / "run.json").read_text())
-    about = {key: about[key] for key in about if key not in ("results", "ended", "exit_code")}
-    (run / "run.json").write_text(json.dumps(about | {"status": "running"}))
-
-
-def put_a_pickle(run: Path) -> None:
-    weights(run).write_bytes(pickle.dumps(Canary(run / "canary")))
-    sign(run)
-
-
-def rewrite(run: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    tensors = load_file(weights(run))
-    change(tensors)
-    save_file(tensors, weights(run))
-    sign(run)
-
-
-def swap_model(run: Path) -> None:
-    other = library.train(run / "resolved.yaml", runs_dir=run.parent / "others", seed=5)
-    shutil.copy(weights(other.path), weights(run))
-
-
-def put_a_long_header(run: Path) -> None:
-    weights(run).write_bytes((2**40).to_bytes(8, "little") + b"{}")
-    sign(run)
-
-
-DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "82 before the first checkpoint": (no_checkpoint_yet, "no checkpoint yet"),
-    "83 cut off": (
-        lambda run: os.truncate(weights(run), 100),
-        "model.safetensors: damaged: its SHA-256 is not the one in manifest.json",
-    ),
-    "84 first bit": (lambda run: flip(weights(run), 0), "model.safetensors: damaged"),
-    "84 last bit": (lambda run: flip(weights(run), -1, 7), "model.safetensors: damaged"),
-    "84 a bit of the description": (
-        lambda run: flip(manifest(run).with_name("meta.json"), 40),
-        "meta.json: damaged",
-    ),
-    "85 nothing in it": (lambda run: weights(run).write_bytes(b""), "model.safetensors: damaged"),
-    "85 no weights": (lambda run: weights(run).unlink(), "model.safetensors: no such file"),
-    "86 a pickle": (put_a_pickle, "checkpoints/best: not a checkpoint of nnarch"),
-    "87 a long header": (put_a_long_header, "checkpoints/best: not a checkpoint of nnarch"),
-    "88 no manifest": (lambda run: manifest(run).unlink(), "manifest.json: no such file"),
-    "88 manifest of a word": (
-        lambda run: manifest(run).write_text("hello"),
-        "manifest.json: damaged",
-    ),
-    "88 manifest of a list": (lambda run: manifest(run).write_text("[]"), "manifest.json: damaged"),
-    "88 empty manifest": (lambda run: manifest(run).write_text("{}"), "manifest.json: damaged"),
-    "89 weights of another run": (swap_model, "model.safetensors: damaged"),
-    "91 newer checkpoint": (
-        lambda run: set_format(manifest(run), 2),
-        "has format 2; this is nnarch ",
-    ),
-    "91 newer run": (
-        lambda run: set_format(run / "run.json", 2),
-        "has format 2, of nnarch 0",
-    ),
-    "92 missing tensor": (
-        lambda run: rewrite(run, lambda tensors: tensors.pop("network.0.bias")),
-        "best checkpoint does not fit together",
-    ),
-    "92 extra tensor": (
-        lambda run: rewrite(run, lambda tensors: tensors.update({"network.9.x": torch.ones(1)})),
-        "best checkpoint does not fit together",
-    ),
-    "92 wrong shape": (
-        lambda run: rewrite(run, lambda tensors: tensors.update({"network.0.bias": torch.ones(5)})),
-        "best checkpoint does not fit together",
-    ),
-    "no run.json of words": (
-        lambda run: (run / "run.json").write_text("{"),
-        "run.json: damaged",
-    ),
-    "no run.json of keys": (
-        lambda run: (run / "run.json").write_text("[]"),
-        "run.json: damaged: not a mapping",
-    ),
-}
-
-
-@pytest.mark.parametrize(("damage", "expected"), DAMAGE.values(), ids=ids(DAMAGE))
-def test_a_damaged_run(
-    nnarch_here: Command, finished: Path, damage: Callable[[Path], object], expected: str
-) -> None:
-    damage(finished)
-    done = nnarch_here("eval", finished)
-    assert done.returncode == 5, done.stderr
-    (line,) = error_lines(done)
-    assert line.startswith(str(finished))
-    assert expected in line
-    assert not (finished / "canary").exists()
 
 
 def test_a_damaged_run_json_is_told_without_torch(nnarch_light: Command, finished: Path) -> None:
