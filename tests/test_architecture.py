@@ -69,7 +69,10 @@ COMPUTE = (
     "training", "compilation", "predictor",
     "prediction",
 )  # fmt: skip
-DISK = ("files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir")
+DISK = (
+    "files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir",
+    "runlist",
+)  # fmt: skip
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
     "experiment", "opening", "keeper", "run", "resumption", "trained",

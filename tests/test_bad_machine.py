@@ -24,7 +24,7 @@ import torch
 
 from conftest import SOURCE, Command, error_lines
 from harness import Child, Start
-from nnarch import checkpoint, requirements, rundir
+from nnarch import checkpoint, requirements, runlist
 from nnarch.rundir import RunDir
 
 TABLE = "a,b,y\n" + "".join(f"{n},{n % 7},{n * 2}\n" for n in range(200))
@@ -41,7 +41,7 @@ def refusal(child: Child, code: int = 7) -> str:
 
 
 def only_run(folder: Path) -> RunDir:
-    (run,) = rundir.runs(folder / "runs")
+    (run,) = runlist.runs(folder / "runs")
     return run
 
 
@@ -142,7 +142,7 @@ def test_too_many_open_files(most: int, child: Start, tiny: Path) -> None:
         assert most > 6
         return
     assert refusal(limited).endswith(": too many open files")
-    (run, *_) = rundir.runs(tiny.parent / "runs") or [None]
+    (run, *_) = runlist.runs(tiny.parent / "runs") or [None]
     assert run is None or run.about["status"] in ("failed", "interrupted")
 
 
@@ -228,7 +228,7 @@ def test_a_clock_that_is_put_back(child: Start, finished: Path, tiny: Path) -> N
         last = child("resume", "@last", "--quiet")  # which is finished, and only named
         assert (last.wait(), last.stdout) == (0, trained.stdout)
         assert future.name not in trained.stdout
-    assert len(rundir.runs(tiny.parent / "runs")) == 3
+    assert len(runlist.runs(tiny.parent / "runs")) == 3
 
 
 # terminals and streams

@@ -18,7 +18,7 @@ import nnarch
 from bits import differences
 from harness import Start
 from nnarch import config as configs
-from nnarch import experiment, resumption, rundir
+from nnarch import experiment, resumption, runlist
 from nnarch import run as runs
 from nnarch.component import Component
 from nnarch.registry import optimizers, schedules
@@ -280,5 +280,5 @@ def test_what_a_plugin_draws_or_counts_goes_on_exactly(
         assert done.wait() == 0, done.stderr
     done = child("resume", "@last", f"epochs={EPOCHS}", "--runs-dir", "pieces", *options)
     assert done.wait() == 0, done.stderr
-    (whole,), (run,) = (rundir.runs(tmp_path / where) for where in ("whole", "pieces"))
+    (whole,), (run,) = (runlist.runs(tmp_path / where) for where in ("whole", "pieces"))
     assert differences(run, whole) == []

@@ -11,7 +11,7 @@ import nnarch
 from bits import differences
 from conftest import TINY, Command, error_lines
 from harness import Start
-from nnarch import rundir
+from nnarch import runlist
 from nnarch.errors import ConfigError, Diverged
 from nnarch.rundir import RunDir
 from test_exact_resume import BASE, left_after
@@ -189,7 +189,7 @@ def test_a_run_made_with_a_plugin_needs_it_again(child: Start, tmp_path: Path):
     (tmp_path / "tiny.yaml").write_text(TINY.replace("[4]", "[4], activation: bend"))
     train = child("train", "tiny.yaml", "--plugin", "plugin.py", "-q")
     assert train.wait() == 0, train.stderr
-    (run,) = rundir.runs(tmp_path / "runs")
+    (run,) = runlist.runs(tmp_path / "runs")
     without = child("resume", run, "epochs=3")
     assert without.wait() == 5
     assert without.stderr.startswith(f"error: {run}: ")
@@ -210,7 +210,7 @@ def test_a_run_that_diverged_diverges_again_and_keeps_what_was_good(
     config |= {"optimizer": {"name": "sgd", "lr": 1.5}, "batch_size": "all", "threads": 1}
     with pytest.raises(Diverged) as first:
         nnarch.train(config, runs_dir=tmp_path / "runs")
-    (run,) = rundir.runs(tmp_path / "runs")
+    (run,) = runlist.runs(tmp_path / "runs")
     rows, last = run.history, run.load_checkpoint("last", state=True)
     line = refused(8, nnarch_here("resume", run, "-q"))
     assert line == first.value.lines[0]

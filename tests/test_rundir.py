@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from nnarch import history, rundir
+from nnarch import history, runlist
 from nnarch.errors import MachineError, NnarchError, RunBusy, RunError, UsageError
 from nnarch.rundir import RunDir
 
@@ -72,7 +72,7 @@ def test_a_clock_that_was_put_back_leaves_the_order(tmp_path: Path):
     placed(tmp_path, "29991231-235959-a-000000")
     run = create(tmp_path)
     assert run.path.name.startswith("30000101-000000-tiny-")
-    assert rundir.find("@last", tmp_path).path == run.path
+    assert runlist.find("@last", tmp_path).path == run.path
 
 
 def test_twenty_threads_that_start_at_once_get_twenty_directories(tmp_path: Path):
@@ -85,7 +85,7 @@ def test_twenty_threads_that_start_at_once_get_twenty_directories(tmp_path: Path
     with ThreadPoolExecutor(20) as threads:
         made = list(threads.map(start, range(20)))
     assert len(set(made)) == 20
-    assert [run.path for run in rundir.runs(tmp_path)] == sorted(made)
+    assert [run.path for run in runlist.runs(tmp_path)] == sorted(made)
 
 
 STARTED_AT_ONCE = """
@@ -112,7 +112,7 @@ sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 def test_twenty_processes_that_start_at_once_get_twenty_directories(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", STARTED_AT_ONCE, tmp_path], timeout=60)
     assert done.returncode == 0
-    made = rundir.runs(tmp_path)
+    made = runlist.runs(tmp_path)
     assert len(made) == 20
     owners = [list(run.path.glob("mine-*")) for run in made]
     assert all(len(owner) == 1 for owner in owners)
@@ -134,8 +134,8 @@ def test_runs_are_listed_by_age_and_nothing_else_is(tmp_path: Path):
     (tmp_path / "20250101-000002-a-file-000000").write_text("")
     for other in ("notes", ".last.new", "20250101-000000-run", "20250101-000000-run-xyzxyz"):
         (tmp_path / other).mkdir()
-    assert [run.path.name for run in rundir.runs(tmp_path)] == sorted(names)
-    assert rundir.runs(tmp_path / "missing") == []
+    assert [run.path.name for run in runlist.runs(tmp_path)] == sorted(names)
+    assert runlist.runs(tmp_path / "missing") == []
 
 
 # finding a run
@@ -145,19 +145,19 @@ def test_a_run_is_found_by_path_name_or_unique_beginning(tmp_path: Path):
     one = placed(tmp_path, "20250101-000000-one-aaaaaa")
     placed(tmp_path, "20250102-000000-two-bbbbbb")
     for selector in (str(one), f"{one}/", one.path.name, "20250101", "20250101-000000-on"):
-        assert rundir.find(selector, tmp_path).path == one.path
+        assert runlist.find(selector, tmp_path).path == one.path
 
 
 def test_a_path_needs_no_name_of_ours(tmp_path: Path):
     placed(tmp_path, "20250101-000000-one-aaaaaa").path.rename(tmp_path / "my best")
-    assert rundir.find(str(tmp_path / "my best"), tmp_path / "none").path == tmp_path / "my best"
+    assert runlist.find(str(tmp_path / "my best"), tmp_path / "none").path == tmp_path / "my best"
 
 
 def test_a_path_wins_over_a_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     placed(tmp_path / "runs", "20250101-000000-one-aaaaaa")
     here = placed(tmp_path, "2025")
     monkeypatch.chdir(tmp_path)
-    assert rundir.find("2025", tmp_path / "runs").path.resolve() == here.path
+    assert runlist.find("2025", tmp_path / "runs").path.resolve() == here.path
 
 
 MISSAID = {
@@ -193,14 +193,14 @@ def test_what_is_not_found_is_said_why(
     (tmp_path / "file").write_text("")
     (tmp_path / "other").mkdir()
     with pytest.raises(kind) as failed:
-        rundir.find(selector.format(root=tmp_path), tmp_path)
+        runlist.find(selector.format(root=tmp_path), tmp_path)
     assert failed.value.lines == [said.format(root=tmp_path)]
 
 
 @pytest.mark.parametrize("selector", ["a" * 5000, "a\0b", "../" * 2000, "\udce9"])
 def test_a_selector_that_cannot_be_a_path_is_one_line(selector: str, tmp_path: Path):
     with pytest.raises(RunError) as failed:
-        rundir.find(selector, tmp_path)
+        runlist.find(selector, tmp_path)
     assert len(failed.value.lines) == 1
 
 
@@ -208,16 +208,16 @@ def test_a_selector_that_cannot_be_a_path_is_one_line(selector: str, tmp_path: P
 def test_where_there_are_no_runs_none_is_the_last_or_the_best(selector: str, tmp_path: Path):
     for root in (tmp_path, tmp_path / "missing"):
         with pytest.raises(RunError, match="there are no runs in"):
-            rundir.find(selector, root)
+            runlist.find(selector, root)
 
 
 def test_the_last_run_began_last_even_within_one_second(tmp_path: Path):
     for number, name in enumerate(["c-000002", "b-000001", "a-000003"]):
         run = placed(tmp_path, f"20250101-000000-{name}")
         os.utime(run.config, ns=(0, 1000 + number))
-    assert rundir.find("@last", tmp_path).path.name == "20250101-000000-a-000003"
+    assert runlist.find("@last", tmp_path).path.name == "20250101-000000-a-000003"
     placed(tmp_path, "20250101-000001-z-000000")
-    assert rundir.find("@last", tmp_path).path.name == "20250101-000001-z-000000"
+    assert runlist.find("@last", tmp_path).path.name == "20250101-000001-z-000000"
 
 
 def test_the_best_run_has_the_lowest_loss_or_the_highest_score(tmp_path: Path):
@@ -225,8 +225,8 @@ def test_the_best_run_has_the_lowest_loss_or_the_highest_score(tmp_path: Path):
     scored(tmp_path, "20250102-000000-b-000000", val_loss=1.0, val_r2=0.5)
     scored(tmp_path, "20250103-000000-c-000000", val_loss=3.0, val_r2=-0.5)
     placed(tmp_path, "20250104-000000-d-000000", status="created")
-    assert rundir.find("@best:val_loss", tmp_path).path.name[-8] == "b"
-    assert rundir.find("@best:val_r2", tmp_path).path.name[-8] == "a"
+    assert runlist.find("@best:val_loss", tmp_path).path.name[-8] == "b"
+    assert runlist.find("@best:val_r2", tmp_path).path.name[-8] == "a"
 
 
 GARBAGE = [
@@ -258,9 +258,9 @@ def test_runs_that_hold_garbage_hide_no_other(tmp_path: Path):
         (tmp_path / name).mkdir()
     os.mkfifo(tmp_path / "20250102-000000-pipe-000000" / "run.json")
     good = scored(tmp_path, "20250101-000059-good-000000", val_loss=1.0)
-    assert rundir.find("@best:val_loss", tmp_path).path == good.path
-    assert len(rundir.runs(tmp_path)) == len(GARBAGE) + 3
-    assert rundir.find("@last", tmp_path).path.name == "20250103-000000-empty-000000"
+    assert runlist.find("@best:val_loss", tmp_path).path == good.path
+    assert len(runlist.runs(tmp_path)) == len(GARBAGE) + 3
+    assert runlist.find("@last", tmp_path).path.name == "20250103-000000-empty-000000"
 
 
 # what a run says of itself
@@ -532,8 +532,8 @@ def test_a_run_is_a_path_wherever_one_is_wanted(tmp_path: Path):
 def test_listing_runs_does_not_wait_for_torch(tmp_path: Path):
     scored(tmp_path, "20250101-000000-a-000000", val_loss=2.0)
     code = (
-        "import sys; from pathlib import Path; from nnarch import rundir; "
-        f"rundir.find('@best:val_loss', Path({str(tmp_path)!r})).history; "
+        "import sys; from pathlib import Path; from nnarch import runlist; "
+        f"runlist.find('@best:val_loss', Path({str(tmp_path)!r})).history; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

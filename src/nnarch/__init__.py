@@ -105,9 +105,9 @@ def resume(
         each: called with the record of every epoch.
         changed_data: go on although the data is not what the run was trained on.
     """
-    from nnarch import rundir
+    from nnarch import runlist
 
-    found = rundir.find(str(run), Path(runs_dir))
+    found = runlist.find(str(run), Path(runs_dir))
     with found.lock():
         if found.about.get("status") == "finished" and not overrides:
             return found
@@ -156,18 +156,18 @@ def evaluate(
         data: a file to measure instead, with the same columns.
         metrics: more of them than the run was trained with.
     """
-    from nnarch import rundir, trained
+    from nnarch import runlist, trained
 
-    found = rundir.find(str(run), Path(runs_dir))
+    found = runlist.find(str(run), Path(runs_dir))
     measured = trained.evaluate_run(found, split, Path(data) if data else None, metrics)
     return {"loss": measured.loss, **measured.metrics}
 
 
 def load(run: "RunDir | str | Path", *, runs_dir: str | Path = "runs") -> "Predictor":
     """The trained network of a run: `.predict(table)`, and `.network`, a plain `nn.Module`."""
-    from nnarch import rundir, trained
+    from nnarch import runlist, trained
 
-    return trained.load(rundir.find(str(run), Path(runs_dir)))
+    return trained.load(runlist.find(str(run), Path(runs_dir)))
 
 
 def register(kind: str, *, name: str | None = None, **facts: Any) -> "Callable[[Builder], Builder]":

@@ -270,9 +270,9 @@ def resume(
     It may have been interrupted, killed, or want more epochs: nnarch resume @last epochs=50
     """
     from nnarch import files as disk
-    from nnarch import rundir
+    from nnarch import runlist
 
-    found, overrides = rundir.find(run, runs_dir), changes or []
+    found, overrides = runlist.find(run, runs_dir), changes or []
     with found.lock():
         about = found.about  # a damaged one is told before torch is imported
         if about.get("status") == "finished" and not overrides:
@@ -317,11 +317,11 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a trained network: the loss, the task's metrics, and which classes it confuses."""
-    from nnarch import rundir
+    from nnarch import runlist
 
     if split not in ("train", "val", "test"):
         raise UsageError(f"--split: got {split!r}; expected train, val or test")
-    found = rundir.find(run, runs_dir)
+    found = runlist.find(run, runs_dir)
     _ = found.about  # a damaged one is told before torch is imported
     _import(plugin)
     wanted = _listed(metrics)
@@ -366,11 +366,11 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Predict from new rows: numbers in the target's units, or classes and their probabilities."""
-    from nnarch import framefile, rundir
+    from nnarch import framefile, runlist
 
     if output:
         framefile.check(output, force)
-    found = rundir.find(run, runs_dir)
+    found = runlist.find(run, runs_dir)
     _ = found.about  # a damaged one is told before torch is imported
     _import(plugin)
 

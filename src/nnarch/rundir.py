@@ -1,4 +1,4 @@
-"""The run directory: what lies in it, how it is named and found.
+"""The run directory: what lies in it, and how it is named.
 
 Nothing else knows this layout. A directory is filled and locked before it gets its name, by a
 rename that two starts cannot both succeed at, so that a run is whole as soon as it is there. The
@@ -13,7 +13,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -25,7 +24,7 @@ from typing import Any
 from nnarch import checkpoint, files, history, lock
 from nnarch.checkpoint import Checkpoint
 from nnarch.checkpoints import Checkpoints, Resumable
-from nnarch.errors import RunError, UsageError, reason
+from nnarch.errors import RunError, reason
 from nnarch.printable import printable
 
 FORMAT = 1
@@ -237,81 +236,23 @@ class RunDir:
         return lock.hold(self.path / LOCK)
 
 
+def names(root: Path) -> list[str]:
+    """What the run directories below `root` are called, oldest first."""
+    try:
+        with os.scandir(root) as entries:
+            return sorted(e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir())
+    except OSError:
+        return []
+
+
 def _stamp(root: Path) -> str:
     """The time now; a second after the newest run's where the clock has been put back since."""
     now = datetime.now(UTC)
-    if newest := max((run.path.name[:15] for run in runs(root)), default=None):
+    if earlier := names(root):
         with contextlib.suppress(ValueError, OverflowError):
-            latest = datetime.strptime(newest, _STAMP).replace(tzinfo=UTC)
+            latest = datetime.strptime(earlier[-1][:15], _STAMP).replace(tzinfo=UTC)
             now = max(now, latest + timedelta(seconds=1)) if now < latest else now
     return now.strftime(_STAMP)
-
-
-def runs(root: Path) -> list[RunDir]:
-    """The run directories below `root`, oldest first."""
-    try:
-        with os.scandir(root) as entries:
-            names = [e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir()]
-    except OSError:
-        return []
-    return [RunDir(root / name) for name in sorted(names)]
-
-
-def find(selector: str, root: Path) -> RunDir:
-    """The run that is meant: a path, a name's unique beginning, `@last` or `@best:val_loss`.
-
-    Raises: UsageError where it says no run or several, RunError where there is none.
-    """
-    if not selector:
-        raise UsageError("got '' for a run; expected a path, a name, @last or @best:val_loss")
-    path = Path(selector)
-    try:
-        if (path / ABOUT).is_file():
-            return RunDir(path)
-    except OSError as error:
-        raise RunError(f"{selector}: {reason(error)}") from error
-    if selector.startswith("@"):
-        return _chosen(selector, root)
-    matches = [run for run in runs(root) if run.path.name.startswith(selector)]
-    if len(matches) > 1:
-        names = ", ".join(run.path.name for run in matches[:5])
-        raise UsageError(f"{selector}: {len(matches)} runs begin so: {names}")
-    if matches:
-        return matches[0]
-    if path.is_file():
-        raise UsageError(f"{selector}: is a file; expected a run directory")
-    if path.is_dir():
-        raise RunError(f"{selector}: not a run directory: it holds no {ABOUT}")
-    raise RunError(f"{selector}: no such run, neither as a path nor in {root}/")
-
-
-def _chosen(selector: str, root: Path) -> RunDir:
-    found = runs(root)
-    if not found:
-        raise RunError(f"{selector}: there are no runs in {root}/")
-    if selector == "@last":  # names tell the second, files which of its runs was the last
-        return max(found, key=lambda run: (run.path.name[:15], _began(run)))
-    if not (match := re.fullmatch(r"@best:(\w+)", selector)):
-        raise UsageError(f"{selector}: expected @last or @best: and a column such as val_loss")
-    scored = []
-    for run in found:
-        # A run that is damaged, or not over, has no score.
-        with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
-            results = run.about["results"]
-            score = float(results["best"][match[1]])
-            if math.isfinite(score):
-                scored.append((-score if match[1] in results["higher"] else score, run))
-    if not scored:
-        raise RunError(f"{selector}: no run in {root}/ has {match[1]}")
-    return min(scored, key=lambda pair: pair[0])[1]
-
-
-def _began(run: RunDir) -> int:
-    """When its config was written; a run that was killed before that is older than others."""
-    try:
-        return run.config.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import nnarch
 from nnarch import config as configs
-from nnarch import experiment, framefile, keeper, rundir, trained
+from nnarch import experiment, framefile, keeper, rundir, runlist, trained
 from nnarch import run as runs
 
 HERE = Path("/tmp/nnarch-golden")  # where the data lies, as the runs will say for ever
@@ -112,7 +112,7 @@ def train(name: str) -> rundir.RunDir:
     if name != "killed":
         return nnarch.train(f"{name}.yaml")
     subprocess.run([sys.executable, Path(__file__).resolve(), "killed"], timeout=120)
-    return rundir.find("@last", Path("runs"))
+    return runlist.find("@last", Path("runs"))
 
 
 def train_and_die() -> None:

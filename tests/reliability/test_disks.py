@@ -20,7 +20,7 @@ import pytest
 
 import nnarch
 from harness import Child, Start, Tally
-from nnarch import rundir
+from nnarch import runlist
 from nnarch.rundir import RunDir
 from outcome import halfway, outcome
 
@@ -127,7 +127,7 @@ def undisturbed(home: Path) -> dict[str, Any]:
 
 
 def only_run(root: Path) -> Path:
-    (run,) = rundir.runs(root)
+    (run,) = runlist.runs(root)
     return run.path
 
 
@@ -182,7 +182,7 @@ def test_a_new_run_on_a_disk_of_any_size(
         assert outcome(only_run(disk.path / "runs")) == undisturbed
         return
     check_line(refusal(trained), disk, what)
-    made = rundir.runs(disk.path / "runs")
+    made = runlist.runs(disk.path / "runs")
     if not made:
         assert not (disk.path / "runs").exists() or not os.listdir(disk.path / "runs")
     else:

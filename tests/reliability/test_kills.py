@@ -20,7 +20,7 @@ import pytest
 
 from bits import differences
 from harness import Child, Start, Tally
-from nnarch import rundir
+from nnarch import runlist
 from nnarch.errors import RunError
 from nnarch.files import TEMPORARY
 from nnarch.rundir import RunDir
@@ -84,7 +84,7 @@ def wholes(_nursery: Start, tmp_path_factory: pytest.TempPathFactory) -> Callabl
             process = _nursery(place, ["train", f"{name}.yaml", "-q"], {}, None)
             assert process.wait() == 0, process.stderr
             seconds = time.monotonic() - began
-            known[name] = Whole(name, rundir.runs(place / "runs")[0], seconds)
+            known[name] = Whole(name, runlist.runs(place / "runs")[0], seconds)
         return known[name]
 
     return whole
@@ -173,7 +173,7 @@ class Patient:
 
     @property
     def run(self) -> RunDir | None:
-        return next(iter(rundir.runs(self.place / "runs")), None)
+        return next(iter(runlist.runs(self.place / "runs")), None)
 
     @property
     def words(self) -> list[str]:

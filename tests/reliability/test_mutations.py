@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from conftest import TINY, mutated_configs, valid_configs
 from harness import Start, Tally
-from nnarch import rundir, yamlfile
+from nnarch import runlist, yamlfile
 from nnarch.config import Config, load
 from nnarch.errors import ConfigError
 
@@ -196,7 +196,7 @@ def ends(child: Start, folder: Path, command: str, config: Any) -> int:
     (folder / "spoiled.yaml").write_bytes(text)
     done = child(command, "spoiled.yaml", "epochs=1", "threads=1", "compile=false", cwd=folder)
     resource.prlimit(done.pid, resource.RLIMIT_AS, (MEMORY, MEMORY))
-    code, runs = done.wait(), rundir.runs(folder / "runs")
+    code, runs = done.wait(), runlist.runs(folder / "runs")
     assert code in (0, 3, 4, 5, 7, 8), done.stderr
     assert "Traceback" not in done.stderr
     if code in (0, 8) and command == "train":

@@ -17,7 +17,7 @@ import yaml
 
 from conftest import error_lines
 from harness import Start, Tally
-from nnarch import rundir
+from nnarch import runlist
 from nnarch.config import load
 
 NUMERALS = {  # as written: the number that a person reads
@@ -103,7 +103,7 @@ def found(value: Any, key: str) -> Any:
 
 def check_saved(folder: Path, keys: Iterable[str], number: Fraction | int) -> None:
     """What a run saved at `keys` is this very number, whoever reads it."""
-    (run,) = rundir.runs(folder / "runs")
+    (run,) = runlist.runs(folder / "runs")
     text = run.config.read_text()
     for key in keys:
         wanted: float = float(number) if key in REAL else int(number)

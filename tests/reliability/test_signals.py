@@ -23,7 +23,7 @@ import pytest
 
 import nnarch
 from harness import Child, Start, Tally
-from nnarch import interrupts, rundir
+from nnarch import interrupts, runlist
 from nnarch.rundir import RunDir
 from outcome import halfway, outcome
 
@@ -84,7 +84,7 @@ def begun(_begun: Path, tmp_path: Path) -> Path:
 
 
 def only_run(folder: Path) -> RunDir:
-    (run,) = rundir.runs(folder / "runs")
+    (run,) = runlist.runs(folder / "runs")
     return run
 
 
@@ -145,7 +145,7 @@ def errors(child: Child) -> list[str]:
 
 def check_ending(child: Child, number: signal.Signals, folder: Path) -> str:
     """That it ended as it should have; what became of the run."""
-    code, lines, made = child.wait(), errors(child), rundir.runs(folder / "runs")
+    code, lines, made = child.wait(), errors(child), runlist.runs(folder / "runs")
     assert is_alone(child.pid)
     if not made:
         assert (code, lines) == (128 + number, ["error: interrupted"])
@@ -199,7 +199,7 @@ def test_a_signal_at_any_moment_loses_nothing(
     disturbed = child(command, *words, "--quiet")
     disturb(disturbed, tmp_path, chance, number, moment)
     tally(f"signals {check_ending(disturbed, number, tmp_path)}")
-    if rundir.runs(tmp_path / "runs"):
+    if runlist.runs(tmp_path / "runs"):
         again = child("resume", "@last", "--quiet")
         assert again.wait() == 0, again.stderr
         tally(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import Start, Tally
-from nnarch import rundir
+from nnarch import runlist
 
 AT_ONCE = (20, 100)
 
@@ -16,7 +16,7 @@ def test_simultaneous_starts_never_share_a_directory(
 ) -> None:
     begun = [child("train", tiny, "--quiet") for _ in range(AT_ONCE[seed])]
     assert [one.wait() for one in begun] == [0] * len(begun), [one.stderr for one in begun]
-    runs = rundir.runs(tiny.parent / "runs")
+    runs = runlist.runs(tiny.parent / "runs")
     assert sorted(one.stdout for one in begun) == [f"runs/{run.path.name}\n" for run in runs]
     assert [run.about["id"] for run in runs] == [run.path.name for run in runs]
     assert {run.about["status"] for run in runs} == {"finished"}
@@ -48,5 +48,5 @@ def test_runs_are_evaluated_while_others_begin(
     assert [one.wait() for one in begun] == [0] * len(begun), [one.stderr for one in begun]
     last = child("eval", "@last")
     assert last.wait() == 0, last.stderr
-    assert len(rundir.runs(finished.parent)) == 1 + len(begun)
+    assert len(runlist.runs(finished.parent)) == 1 + len(begun)
     tally("of which found it too young", sum(one.wait() == 5 for one in asked))

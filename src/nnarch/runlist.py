@@ -1,0 +1,76 @@
+"""The runs below a directory, and which of them is meant.
+
+Only names and run.json are read, so that thousands of runs are listed in an instant; a run that is
+damaged hides no other.
+"""
+
+import contextlib
+import math
+import re
+from pathlib import Path
+
+from nnarch import rundir
+from nnarch.errors import RunError, UsageError, reason
+from nnarch.rundir import ABOUT, RunDir
+
+
+def runs(root: Path) -> list[RunDir]:
+    """The run directories below `root`, oldest first."""
+    return [RunDir(root / name) for name in rundir.names(root)]
+
+
+def find(selector: str, root: Path) -> RunDir:
+    """The run that is meant: a path, a name's unique beginning, `@last` or `@best:val_loss`.
+
+    Raises: UsageError where it says no run or several, RunError where there is none.
+    """
+    if not selector:
+        raise UsageError("got '' for a run; expected a path, a name, @last or @best:val_loss")
+    path = Path(selector)
+    try:
+        if (path / ABOUT).is_file():
+            return RunDir(path)
+    except OSError as error:
+        raise RunError(f"{selector}: {reason(error)}") from error
+    if selector.startswith("@"):
+        return _chosen(selector, root)
+    matches = [run for run in runs(root) if run.path.name.startswith(selector)]
+    if len(matches) > 1:
+        names = ", ".join(run.path.name for run in matches[:5])
+        raise UsageError(f"{selector}: {len(matches)} runs begin so: {names}")
+    if matches:
+        return matches[0]
+    if path.is_file():
+        raise UsageError(f"{selector}: is a file; expected a run directory")
+    if path.is_dir():
+        raise RunError(f"{selector}: not a run directory: it holds no {ABOUT}")
+    raise RunError(f"{selector}: no such run, neither as a path nor in {root}/")
+
+
+def _chosen(selector: str, root: Path) -> RunDir:
+    found = runs(root)
+    if not found:
+        raise RunError(f"{selector}: there are no runs in {root}/")
+    if selector == "@last":  # names tell the second, files which of its runs was the last
+        return max(found, key=lambda run: (run.path.name[:15], _began(run)))
+    if not (match := re.fullmatch(r"@best:(\w+)", selector)):
+        raise UsageError(f"{selector}: expected @last or @best: and a column such as val_loss")
+    scored = []
+    for run in found:
+        # A run that is damaged, or not over, has no score.
+        with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+            results = run.about["results"]
+            score = float(results["best"][match[1]])
+            if math.isfinite(score):
+                scored.append((-score if match[1] in results["higher"] else score, run))
+    if not scored:
+        raise RunError(f"{selector}: no run in {root}/ has {match[1]}")
+    return min(scored, key=lambda pair: pair[0])[1]
+
+
+def _began(run: RunDir) -> int:
+    """When its config was written; a run that was killed before that is older than others."""
+    try:
+        return run.config.stat().st_mtime_ns
+    except OSError:
+        return 0
