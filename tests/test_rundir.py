@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path):
     with pytest.raises(TypeError), RunDir.create(tmp_path, "tiny", "", "", {"of": object()}):
         pytest.fail("there is no JSON of this")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_start_left_that_was_killed_long_ago_is_cleared(tmp_path: Path):
+    def let_it_be_old(name: str, seconds: float) -> None:
+        then = time.time() - seconds
+        os.utime(tmp_path / name, (then, then))
+
+    names = {".00000000.new": 7200, ".11111111.new": 60, ".22222222.new": 7200, ".mine.new": 7200}
+    for name, age in names.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+        let_it_be_old(name, age)
+    with RunDir(tmp_path / ".22222222.new").lock():
+        let_it_be_old(".22222222.new", 7200)
+        run = create(tmp_path)
+    left = {".11111111.new", ".22222222.new", ".mine.new", run.path.name}
+    assert set(os.listdir(tmp_path)) == left
 
 
 def test_a_clock_that_was_put_back_leaves_the_order(tmp_path: Path):

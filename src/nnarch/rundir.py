@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +32,9 @@ FORMAT = 1
 ABOUT, CONFIG, RESOLVED, HISTORY = "run.json", "config.yaml", "resolved.yaml", "history.csv"
 LOG, LOCK, CHECKPOINTS, PLUGINS = "log.txt", "run.lock", "checkpoints", "plugins"
 _NAME = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{6}")
+_STAGED = re.compile(r"\.[0-9a-f]{8}\.new")
 _STAMP = "%Y%m%d-%H%M%S"
+LEFT_BEHIND = 3600.0  # seconds; no start takes so long
 
 
 class RunDir:
@@ -75,6 +78,7 @@ class RunDir:
         with contextlib.ExitStack() as held:
             with files.machine_faults(root):
                 root.mkdir(parents=True, exist_ok=True)
+                _clear(root)
                 try:
                     staged.mkdir()
                     run = cls(staged)
@@ -234,6 +238,15 @@ class RunDir:
         Raises: RunBusy where another holds it.
         """
         return lock.hold(self.path / LOCK)
+
+
+def _clear(root: Path) -> None:
+    """Remove what starts that were killed before their run had a name have left, a while ago."""
+    for path in root.glob(".*.new"):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - path.lstat().st_mtime > LEFT_BEHIND
+            if is_old and _STAGED.fullmatch(path.name) and not lock.is_held(path / LOCK):
+                shutil.rmtree(path)
 
 
 def names(root: Path) -> list[str]:
