@@ -71,7 +71,7 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
             files.write_all(staged, contents)
-            _verify_staged(staged)
+            _verify(staged)
             shutil.rmtree(directory, ignore_errors=True)
             staged.rename(directory)
         except BaseException:
@@ -80,9 +80,10 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
         files.sync_directory(directory.parent)
 
 
-def _verify_staged(staged: Path) -> None:
+def _verify(staged: Path) -> None:
+    """Read again what was written."""
     try:
-        verify(staged)
+        _checked(staged, list(_sums(staged)))
     except RunError as error:
         raise MachineError(f"{error}; the disk did not keep what was written") from error
 
@@ -103,14 +104,6 @@ def load(directory: Path, state: bool = False) -> Checkpoint:
         return Checkpoint(tensors, meta, _opened(contents[STATE]), contents[HISTORY].decode())
     except Exception as error:  # the sums agree, so whoever wrote it wrote something else
         raise RunError(f"{directory}: not a checkpoint of nnarch: {_first_line(error)}") from error
-
-
-def verify(directory: Path) -> None:
-    """Check every file of the checkpoint in `directory` against the manifest.
-
-    Raises: RunError where one is missing, damaged or of another format.
-    """
-    _checked(directory, list(_sums(directory)))
 
 
 def has_state(directory: Path) -> bool:

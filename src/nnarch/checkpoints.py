@@ -51,17 +51,15 @@ class Checkpoints:
 
         Raises: MachineError where the disk is full or may not be written.
         """
-        before = {name for which in ("last", "best") if (name := self._linked(which))}
-        new = {"last": last} if best is None else {"best": best, "last": last}
-        if best is not None and best.meta["epoch"] == last.meta["epoch"]:
-            new = {"last": last}
-        for saved in new.values():
-            checkpoint.save(saved, self.home / _name(saved))
+        before = self._current()
+        if best is not None and _name(best) != _name(last):
+            checkpoint.save(best, self.home / _name(best))
+        checkpoint.save(last, self.home / _name(last))
         with files.machine_faults(self.home):
             if best is not None:
                 files.link(self.home / "best", _name(best))
             files.link(self.home / "last", _name(last))
-        kept = before | {name for which in ("last", "best") if (name := self._linked(which))}
+        kept = before | self._current()
         for _, path in self._all():
             if path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
@@ -152,6 +150,10 @@ class Checkpoints:
             files.link(self.home / "last", _named(meta["epoch"]))
             if resumable.best:
                 files.link(self.home / "best", _named(meta["best_epoch"]))
+
+    def _current(self) -> set[str]:
+        """The neighbours that `last` and `best` link to."""
+        return {name for which in ("last", "best") if (name := self._linked(which))}
 
     def _linked(self, which: str) -> str | None:
         """The neighbour that `last` or `best` links to."""

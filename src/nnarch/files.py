@@ -48,15 +48,24 @@ def write(path: Path, content: str | bytes) -> None:
 
     Raises: MachineError where the disk is full or may not be written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of `path` at the end, and reaches the disk.
+
+    Raises: MachineError where the disk is full or may not be written.
+    """
     temporary = temporary_beside(path)
     with machine_faults(path):
         try:
-            _write_new(temporary, data)
+            with _new(temporary) as file:
+                yield file
             os.replace(temporary, path)
-        except BaseException:
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
         sync_directory(path.parent)
 
 
@@ -66,13 +75,16 @@ def write_all(directory: Path, contents: Mapping[str, bytes]) -> None:
     Raises: OSError.
     """
     for name, data in contents.items():
-        _write_new(directory / name, data)
+        with _new(directory / name) as file:
+            file.write(data)
     sync_directory(directory)
 
 
-def _write_new(path: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[IO[bytes]]:
+    """A new file, of which all has reached the disk at the end."""
     with open(path, "xb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())
 

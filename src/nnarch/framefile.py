@@ -5,7 +5,6 @@ under its name when it is whole.
 """
 
 import io
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,17 +36,8 @@ def write(frames: Iterable[Frame], path: Path) -> int:
 
     Raises: MachineError where the disk is full or may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    with files.machine_faults(path):
-        try:
-            with open(temporary, "xb") as file:
-                rows = _written(frames, file, path.suffix.lower())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return rows
+    with files.replacing(path) as file:
+        return _written(frames, file, path.suffix.lower())
 
 
 def as_csv(frame: Frame, header: bool) -> str:

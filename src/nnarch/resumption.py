@@ -80,7 +80,7 @@ def prepare(
     step |= {"threads": ready.threads, "device": str(ready.device), "started": now()}
     kept = {key: value for key, value in about.items() if key not in ENDED}
     run.write_about(kept | {"status": "running", "resumed": [*about.get("resumed", []), step]})
-    sentences = list(_sentences(run, found, ready, overrides))
+    sentences = list(_sentences(run, found, ready))
     for sentence in sentences:
         run.log(sentence)
     return Resumption(ready, sentences)
@@ -165,14 +165,11 @@ def _moved(config: Config, error: DataError) -> DataError:
 
 def _as_it_was(config: Config, meta: Mapping[str, Any]) -> Config:
     """What the config leaves to the machine, as it was chosen before."""
-    chosen = {key: meta.get(key) for key in ("device", "threads") if getattr(config, key) == "auto"}
-    chosen = {key: value for key, value in chosen.items() if value is not None}
+    chosen = {key: meta[key] for key in ("device", "threads") if getattr(config, key) == "auto"}
     return config.model_copy(update=chosen)
 
 
-def _sentences(
-    run: RunDir, found: Resumable | None, ready: Experiment, overrides: Sequence[str]
-) -> Iterator[str]:
+def _sentences(run: RunDir, found: Resumable | None, ready: Experiment) -> Iterator[str]:
     config, done = ready.config, ready.training.epoch
     for fault in found.faults if found else []:
         yield f"warning: {fault}"
@@ -203,8 +200,7 @@ def _rate(config: Config, epochs: int, done: int) -> list[float]:
 def _other_machine(ready: Experiment, meta: Mapping[str, Any]) -> Iterator[str]:
     """What is not as it was, for which the same bits are not to be had."""
     now_used = {"device": str(ready.device), "threads": ready.threads} | versions()
-    before = {"device": meta.get("device"), "threads": meta.get("threads")}
-    before |= meta.get("versions") or {}
+    before = {"device": meta["device"], "threads": meta["threads"]} | meta["versions"]
     for name in ("device", "threads", "torch", "numpy", "nnarch"):
         if now_used.get(name) != before.get(name):
             yield (

@@ -28,6 +28,7 @@ from nnarch.data.table import Column, Table
 from nnarch.data.targetreport import skewness
 from nnarch.data.task import shown
 from nnarch.errors import DataError, UsageError
+from nnarch.printable import printable
 from nnarch.registry import sources, suggestion
 
 TEXTS = (".txt", ".md", ".text")
@@ -55,8 +56,8 @@ class Starter:
 
     def text(self, command: Sequence[str]) -> str:
         """The config as a file, which says the command that it was written by."""
-        words = (c if c.isprintable() else repr(c)[1:-1] for c in shlex.join(command))
-        lines = [f"# Written by: {''.join(words)}", ""]
+        words = printable(shlex.join(command)).replace("\n", "\\n")
+        lines = [f"# Written by: {words}", ""]
         lines += _lines({"data": self.data, **self.training}, self.comments)
         return "\n".join(lines) + "\n"
 
