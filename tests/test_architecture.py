@@ -63,9 +63,11 @@ COMPUTE = (
     "models.following", "models.structures",
     "models.trace", "models.network", "models.summary", "models.footprint", "models.written",
     "models.drawing",
-    "optim.arithmetic", "optim.rules", "optim.stepper", "optim.from_torch", "optim",
+    "optim.arithmetic", "optim.fused", "optim.rules", "optim.parts", "optim.stepper",
+    "optim.from_torch", "optim",
     "optim.statesize", "optim.groups", "freezing",
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
+    "engine.eager", "engine.recording", "engine.recorded", "engine",
     "training", "compilation", "predictor",
     "prediction",
 )  # fmt: skip

@@ -21,8 +21,11 @@ from nnarch.data.parting import divide
 from nnarch.data.sources.series import Series, windows
 from nnarch.data.table import Column, Table, numeric
 from nnarch.data.tokens import Tokens
+from nnarch.engine import Engine
+from nnarch.engine.eager import Eager
 from nnarch.errors import ConfigError, DataError
 from nnarch.evaluation import evaluate
+from nnarch.gradient import Gradient
 from nnarch.losses import Loss
 from nnarch.metrics import DEFAULTS
 from nnarch.models import network as networks
@@ -167,15 +170,17 @@ def trained(made: Dataset, epochs: int = 3) -> tuple[list[Record], dict[str, Ten
     network = networks.make(filled("model", name="mlp"), made.inputs, loss.outputs, 0)
     schedule = with_warmup(schedules.build(filled("schedule", name="constant"), epochs), 0)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
-    settings = Settings(0, epochs, 16, "float32", "val_loss", False)
+    settings = Settings(0, epochs, 16, "val_loss", False)
     target = made.preprocess.target
     wanted = [filled("metric", name=name) for name in DEFAULTS[made.task.kind]]
 
     def measure() -> Any:
         return evaluate(network, loss, made.parts["val"], target, made.task, wanted)
 
-    training = Training(network, optimizer, schedule, None)
-    records = list(train(training, loss, made.parts["train"], target.scale, measure, settings))
+    training, rows = Training(network, optimizer, schedule, None), made.parts["train"]
+    gradient = Gradient(network, list(network.parameters()), loss, rows)
+    engine = Engine("eager", "", Eager(gradient, optimizer), optimizer, network)
+    records = list(train(training, engine, loss, rows, target.scale, measure, settings))
     return records, network.state_dict()
 
 

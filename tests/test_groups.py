@@ -32,6 +32,7 @@ def trained(**changes: Any) -> Experiment:
     list(
         train(
             ready.training,
+            ready.engine,
             ready.loss,
             ready.rows["train"],
             ready.dataset.preprocess.target.scale,

@@ -152,6 +152,13 @@ REFERENCES: dict[str, tuple[dict[str, Any], Callable[..., optim.Optimizer]]] = {
 STRUCTURES: list[tuple[str, dict[str, Any], Callable[..., optim.Optimizer]]] = [
     *((name, *reference) for name, reference in REFERENCES.items()),
     ("sgd", {"lr": 0.1}, lambda p: optim.SGD(p, lr=0.1)),
+    ("sgd", {"momentum": 0.9}, lambda p: optim.SGD(p, lr=0.01, momentum=0.9)),
+    ("sgd", {"weight_decay": 0.1}, lambda p: optim.SGD(p, lr=0.01, weight_decay=0.1)),
+    (
+        "adagrad",
+        {"lr_decay": 0.1, "weight_decay": 0.1},
+        lambda p: optim.Adagrad(p, lr_decay=0.1, weight_decay=0.1),
+    ),
     (
         "sgd",
         {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},
@@ -288,6 +295,67 @@ def test_settled_parameters_stay_where_they_are():
     assert torch.equal(weights(net), weights(again))
 
 
+def gradients_of(step: int, params: list[nn.Parameter], missing: Any = ()) -> list[Tensor | None]:
+    generator = torch.Generator().manual_seed(step)
+    drawn = [torch.randn(each.shape, generator=generator, dtype=each.dtype) for each in params]
+    return [None if number in missing else each for number, each in enumerate(drawn)]
+
+
+@pytest.mark.parametrize(("name", "options", "_"), RULES, ids=identified)
+def test_a_step_is_to_settle_to_join_and_to_advance(name: str, options: dict, _: Any):
+    """With gradients that are handed over, and no parameter need have."""
+    whole, cut = parameters(torch.float32), parameters(torch.float32)
+    optimizer, other = build(name, whole, **options), build(name, cut, **options)
+    for step, missing in enumerate([(), (), (1,), (1, 4), (0, 1, 2, 3, 4), (), ()]):
+        gradients = gradients_of(step, whole, missing)
+        for each, gradient in zip(whole, gradients, strict=True):
+            each.grad = gradient
+        optimizer.step()
+        other.settle(gradients)
+        other.advance(other.joined(gradients))
+    assert all(torch.equal(a, b) for a, b in zip(whole, cut, strict=True))
+    torch.testing.assert_close(optimizer.state_dict(), other.state_dict(), rtol=0, atol=0)
+
+
+def test_gradients_are_joined_as_the_parts_that_have_some_lie_in_memory():
+    params = parameters()
+    optimizer = build("adamw", grouped(params))
+    assert optimizer.parts == []
+    assert list(map(id, optimizer.parameters)) == list(
+        map(id, [*params[1:4], params[0], *params[4:]])
+    )
+    gradients = gradients_of(0, optimizer.parameters, missing=(1, 3))
+    optimizer.settle(gradients)
+    first, second = optimizer.parts
+    assert [len(first.parameters), len(second.parameters)] == [2, 1]
+    assert second.hyper is optimizer.param_groups[2]
+
+    present = [each for each in gradients if each is not None]
+
+    def join(vector: Tensor, cube: Tensor, number: Tensor) -> list[Tensor]:
+        return optimizer.joined([vector, None, cube, None, number])
+
+    for joined in (join(*present), make_fx(join)(*present)(*present)):
+        vector, cube, number = present
+        assert torch.equal(joined[0], torch.cat([vector, cube.flatten()]))
+        assert torch.equal(joined[1], number.view(1))
+        assert [each.shape for each in joined] == [first.weight.shape, second.weight.shape]
+
+
+def test_a_copy_steps_with_its_own_memory_wherever_that_comes_to_lie():
+    (original,) = params = [nn.Parameter(torch.ones(3))]
+    optimizer = build("sgd", params)
+    original.grad = torch.ones(3)
+    optimizer.step()
+    copied = copy.deepcopy(optimizer)
+    (parameter,) = copied.parameters
+    parameter.data = original.data
+    parameter.grad = torch.ones(3)
+    before = parameter.detach().clone()
+    copied.step()
+    assert (parameter < before).all()
+
+
 @pytest.mark.parametrize("name", REFERENCES)
 def test_options_reach_torch(name: str):
     options, reference = REFERENCES[name]
@@ -379,6 +447,100 @@ def test_a_traced_step_goes_where_the_rule_goes(name: str, options: dict, _: Any
     torch.testing.assert_close(ours, follow(rule.update, weight, rule.init(weight), numbers))
 
 
+KERNELS = [each for each in RULES if rule_of(*each[:2])[0].in_place]
+
+
+def random(step: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    generator = torch.Generator().manual_seed(step)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def test_the_usual_optimizers_have_kernels():
+    assert {name for name, *_ in KERNELS} == {"sgd", "adam", "adamw", "adagrad"}
+    rules = {rule_of(*each[:2])[0] for each in KERNELS}
+    assert len(rules) == 9  # momentum, dampening and nesterov; amsgrad; from zero
+
+
+@pytest.mark.parametrize(("name", "options", "_"), KERNELS, ids=identified)
+@pytest.mark.parametrize("shape", [(1,), (241,), (7, 33), (0,)])
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-11), (torch.float32, 1e-5)])
+def test_a_kernel_goes_where_its_rule_goes(
+    name: str, options: dict, _: Any, shape: tuple[int, ...], dtype: torch.dtype, rtol: float
+):
+    """Each for itself, and one from where the other ended."""
+    rule, hyper = rule_of(name, options)
+    weight = random(99, shape, dtype)
+    expected, state = weight, plain(rule.init(weight))
+    ways = {way: (weight.clone(), plain(rule.init(weight))) for way in ("kernel", "turns")}
+    for step in range(100):
+        gradient = random(step, shape, dtype)
+        hyper["lr"] = 0.02 / (1 + step % 3)
+        expected, state = rule.update(expected, gradient, state, hyper)
+        for way, (own, its) in ways.items():
+            if way == "turns" and step // 10 % 2:
+                ways[way] = rule.update(own, gradient, its, hyper)
+            else:
+                rule.in_place(own, gradient, its, hyper)
+    for own, its in ways.values():
+        torch.testing.assert_close(own, expected, rtol=rtol, atol=rtol)
+        torch.testing.assert_close(its, state, rtol=rtol, atol=rtol)
+
+
+def plain(state: State) -> dict[str, Any]:
+    """As a `Stepper` keeps it, in memory of its own."""
+    return {name: each.clone() if each.dim() else float(each) for name, each in state.items()}
+
+
+@pytest.mark.parametrize(("name", "options", "reference"), KERNELS, ids=identified)
+def test_weights_gradients_and_states_may_lie_in_memory_in_any_order(
+    name: str, options: dict, reference: Any
+):
+    """Kernels do not ask how a tensor is strided."""
+    straight = nn.Parameter(random(1, (3, 4), torch.float64))
+    turned = nn.Parameter(random(1, (3, 4), torch.float64).t().contiguous().t())
+    theirs = nn.Parameter(straight.detach().clone())
+    optimizers_ = build(name, [straight], **options), build(name, [turned], **options)
+    expected = reference([theirs])
+    for step in range(6):
+        gradient = random(step, (3, 4), torch.float64)
+        for each, other in ((straight, gradient.t().contiguous().t()), (turned, gradient)):
+            each.grad = other
+        theirs.grad = gradient.clone()
+        for each in (*optimizers_, expected):
+            each.step()
+        if step == 2:
+            states = [each.state_dict() for each in reversed(optimizers_)]
+            for each, state in zip(optimizers_, states, strict=True):
+                each.load_state_dict(turned_over(state))
+    for each in (straight, turned):
+        torch.testing.assert_close(each, theirs, rtol=1e-6, atol=1e-8)
+
+
+def turned_over(state: dict[str, Any]) -> dict[str, Any]:
+    """The same state with its tensors in memory column by column."""
+    states = {
+        number: {
+            name: value.t().contiguous().t() if isinstance(value, Tensor) else value
+            for name, value in each.items()
+        }
+        for number, each in state["state"].items()
+    }
+    return state | {"state": states}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_weights_of_less_precision_go_by_the_rule(name: str):
+    parameter = nn.Parameter(random(0, (3, 4), torch.bfloat16))
+    optimizer = build(name, [parameter], weight_decay=0.1)
+    rule, hyper = optimizer.rule, optimizer.param_groups[0]
+    weight, state = parameter.detach().clone(), plain(rule.init(parameter.detach()))
+    for step in range(3):
+        parameter.grad = random(step, (3, 4), torch.bfloat16)
+        optimizer.step()
+        weight, state = rule.update(weight, parameter.grad, state, hyper)
+    assert torch.equal(parameter, weight)
+
+
 def test_the_same_structure_is_the_same_rule():
     first, _ = rule_of("adamw", {"lr": 0.1, "weight_decay": 0.5})
     second, _ = rule_of("adamw", {"betas": [0.5, 0.9]})
@@ -452,6 +614,24 @@ def test_every_structure_goes_on_bit_for_bit(name: str, options: dict, _: Any):
     second.load_state_dict(torch.load(file, weights_only=True))
     random_steps(second, range(4, 10))
     assert all(torch.equal(a, b) for a, b in zip(straight, cut, strict=True))
+
+
+@pytest.mark.parametrize(("name", "options", "_"), RULES, ids=identified)
+def test_gradients_that_come_and_go_leave_no_trace_in_the_bits(name: str, options: dict, _: Any):
+    """What lies beside a number in memory may decide its last bit."""
+    straight, cut = parameters(torch.float32), parameters(torch.float32)
+    optimizer = build(name, straight, **options)
+    state = optimizer.state_dict()
+    for step, missing in enumerate([(0,), (), (), (2, 3), (2, 3), (), (0, 1), (4,), ()]):
+        resumed = build(name, cut, **options)
+        resumed.load_state_dict(state)
+        gradients = gradients_of(step, straight, missing)
+        for each in (optimizer, resumed):
+            each.settle(gradients)
+            each.advance(each.joined(gradients))
+        state = resumed.state_dict()
+        assert all(torch.equal(a, b) for a, b in zip(straight, cut, strict=True))
+        torch.testing.assert_close(state, optimizer.state_dict(), rtol=0, atol=0)
 
 
 def test_a_state_of_other_parameters_is_refused():

@@ -16,7 +16,7 @@ from nnarch.data.batches import Matrix, Pixels, order
 from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.errors import ConfigError, Diverged
 from nnarch.experiment import Experiment
-from nnarch.gradient import gradient
+from nnarch.gradient import Gradient
 from nnarch.training import Record, batch_sizes, train
 
 CONFIG = "configs/mlp.yaml"
@@ -32,6 +32,7 @@ def prepared(**changes: Any) -> Experiment:
 def records(ready: Experiment, **changes: Any) -> Iterator[Record]:
     return train(
         ready.training,
+        experiment.engine_for(ready, ready.training),
         ready.loss,
         ready.rows["train"],
         ready.dataset.preprocess.target.scale,
@@ -496,8 +497,8 @@ def test_passages_of_different_lengths_count_by_their_tokens() -> None:
         nn.init.constant_(network.weight, 0.1)
         nn.init.zeros_(network.bias)
         parts = zip(inputs.split(cut), target.split(cut), strict=True)
-        gradient(network, loss, rows, [Batch(*part) for part in parts], "float32")
-        grads.append(network.weight.grad)
+        gradient = Gradient(network, list(network.parameters()), loss, rows)
+        grads.append(gradient([Batch(*part) for part in parts])[1][0])
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-7)
 
 

@@ -6,23 +6,25 @@ loss, say) is filled into the config here, so that the config of a run is comple
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nnarch import compatibility, compilation, devices, plugins, warmstart
+from nnarch import compatibility, compilation, devices, engine, plugins, warmstart
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
+from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
 from nnarch.data.parting import Samples
 from nnarch.data.task import REGRESSION, Task
+from nnarch.engine import Engine
 from nnarch.errors import ConfigError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs, rows_at_once
 from nnarch.freezing import freeze, set_to_train
-from nnarch.gradient import gradient
+from nnarch.gradient import Gradient
 from nnarch.losses import Loss
 from nnarch.models import network as networks
 from nnarch.models.network import Size
@@ -35,7 +37,7 @@ from nnarch.registry import (
     sources,
 )
 from nnarch.schedules import Observer, with_warmup
-from nnarch.training import Settings, Training, averaged
+from nnarch.training import Settings, Training, augmented, averaged, batch_sizes
 from nnarch.warmstart import WarmStart
 
 FEW = 64  # rows, to try a network on
@@ -57,6 +59,12 @@ class Experiment:
     settings: Settings
     training: Training
     warm_start: WarmStart | None = None
+    engine: Engine = field(init=False)
+
+    @property
+    def step_flops(self) -> float:
+        """The operations of one step."""
+        return _step_flops(self.size, self.settings.batch_size)
 
     @property
     def task(self) -> Task:
@@ -120,18 +128,54 @@ def with_data(
     with config.locating("freeze"):
         freeze(network, config.freeze)
     rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
-    threads = devices.threads(config.threads, 3.0 * size.flops * _batch_size(config, dataset))
     settings, training = _settings(config, dataset), training_of(config, network)
+    threads = devices.threads(config.threads, _step_flops(size, settings.batch_size))
     if state is not None:
         _restore(training, state)
     ready = Experiment(
         config, dataset, loss, size, device, threads, rows, settings, training, warm_start
     )
     _check_outputs(ready)
-    if config.compile:
-        with devices.computing(device, threads):
-            compilation.compile(network, training.optimizer, lambda: _first_gradient(ready))
+    ready.engine = engine_for(ready, training)
     return ready
+
+
+def gradient_for(ready: Experiment, training: Training) -> Gradient:
+    """What a step of `training` goes down."""
+    config, rows = ready.config, ready.rows["train"]
+    groups = training.optimizer.param_groups
+    parameters = [each for group in groups for each in group["params"]]
+    loss, precision, clip = ready.loss, config.precision, config.clip
+    return Gradient(training.network, parameters, loss, rows, precision, clip)
+
+
+def engine_for(ready: Experiment, training: Training) -> Engine:
+    """What computes the steps of `training`, which is that of `ready` or like it.
+
+    Raises: MachineError where the config asks for what cannot be had here.
+    """
+    config, settings, rows = ready.config, ready.settings, ready.rows["train"]
+    network, optimizer = training.network, training.optimizer
+    gradient = gradient_for(ready, training)
+    with devices.computing(ready.device, ready.threads):
+        mode = network.training
+        set_to_train(network)
+        batches = _first_batches(rows, settings)
+        if config.compile:
+            compilation.compile(network, optimizer, lambda: gradient(batches[:1]))
+        made = engine.choose(
+            gradient, optimizer, training.average, batches, ready.step_flops, config.accumulate
+        )
+        network.train(mode)
+    return made
+
+
+def _first_batches(rows: Rows, settings: Settings) -> list[Batch]:
+    """Two batches as training will have them, and one of each other size."""
+    sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
+    sizes = sizes[:2] + sorted(set(sizes[2:]) - set(sizes[:2]))
+    batches = rows.first(sum(sizes)).epoch(sizes, settings.seed, 1, "sequential")
+    return [augmented(batch, settings.augment) for batch in batches]
 
 
 def _restore(training: Training, state: Mapping[str, Any]) -> None:
@@ -202,6 +246,10 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
     return size
 
 
+def _step_flops(size: Size, rows: int) -> float:
+    return 3.0 * size.flops * rows  # backward takes twice what forward does
+
+
 def _check_outputs(ready: Experiment) -> None:
     """A look at a few rows, so that what the network or a metric refuses is refused now."""
     few = next(ready.rows["val"].first(FEW).in_order(FEW)).inputs
@@ -218,15 +266,6 @@ def _check_outputs(ready: Experiment) -> None:
         compatibility.check_causal(ready.config, ready.training.network, few)
     with ready.config.locating("metrics"):
         ready.evaluate("val", first=FEW)
-
-
-def _first_gradient(ready: Experiment) -> None:
-    """What the first step will compute, without a step."""
-    network, settings = ready.training.network, ready.settings
-    rows = ready.rows["train"].first(settings.batch_size)
-    batches = rows.epoch([len(rows)], settings.seed, 1, "sequential")
-    set_to_train(network)
-    gradient(network, ready.loss, rows, list(batches), settings.precision)
 
 
 def _shape(network: nn.Module, rows: Tensor) -> tuple[int, ...]:
@@ -279,10 +318,8 @@ def _settings(config: Config, dataset: Dataset) -> Settings:
         seed=config.seed,
         epochs=config.epochs,
         batch_size=_batch_size(config, dataset),
-        precision=config.precision,
         monitor=config.monitor,
         higher_is_better=metric != "loss" and metrics.get(metric).facts["higher"],
-        clip=config.clip,
         early_stopping=config.early_stopping,
         sampling=config.sampling,
         drop_last=config.last_batch == "drop",

@@ -1,12 +1,15 @@
-"""The gradient of one step: forward, loss and backward over its batches, then bounds on it.
+"""The gradient of one step, as a pure function: forward, loss and backward, then bounds on it.
 
-A step may take several batches, where one of that many rows would not fit in memory. Each adds
-the gradient of its summed loss, and the sum is divided by the number of answers once, so that
-the step is that of one large batch even where the batches are of different sizes.
+Nothing is left in the network: parameters have no `.grad` after it, so that the same function
+serves an ordinary step, one that is recorded to be repeated, and one that is compiled. A step may
+take several batches, where one of that many rows would not fit in memory. Each adds the gradient
+of its summed loss, and the sum is divided by the number of answers once, so that the step is that
+of one large batch even where the batches are of different sizes.
 """
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,6 +19,8 @@ from nnarch.data.batch import Batch, answered, of_each_member
 from nnarch.data.batches import Rows
 from nnarch.losses import Loss
 from nnarch.sections import Clip
+
+Gradients = list[Tensor | None]  # one for each parameter; None where the loss does not hang on it
 
 
 class Pass(NamedTuple):
@@ -32,34 +37,49 @@ class Pass(NamedTuple):
     answers: int
 
 
-def gradient(
-    network: nn.Module,
-    loss: Loss,
-    rows: Rows,
-    batches: Sequence[Batch],
-    precision: str,
-    clip: Clip | None = None,
-) -> list[Pass]:
-    """Leave the gradient of the mean loss over all answers in `network`, which has none before."""
-    passes = [_backward(network, loss, rows, each, precision, len(batches)) for each in batches]
-    if len(passes) > 1:
-        _divide(network, sum(each.answers for each in passes))
-    _bound(network, clip)
-    return passes
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of the mean loss over all answers of a step's batches.
+
+    Attributes:
+        parameters: those of `network` that it is taken for.
+        rows: prepares inputs for the network.
+        precision: `bf16` computes outputs under autocast; numbers are as the network has them.
+    """
+
+    network: nn.Module
+    parameters: Sequence[nn.Parameter]
+    loss: Loss
+    rows: Rows
+    precision: str = "float32"
+    clip: Clip | None = None
+
+    def __call__(self, batches: Sequence[Batch]) -> tuple[list[Pass], Gradients]:
+        """What came of each batch, and the gradient of all."""
+        passes, total = zip(*(self._of_batch(each, len(batches)) for each in batches), strict=True)
+        gradients = total[0]
+        for other in total[1:]:
+            gradients = [_sum(*both) for both in zip(gradients, other, strict=True)]
+        if len(passes) > 1:
+            answers = sum(each.answers for each in passes)
+            gradients = [each if each is None else each / answers for each in gradients]
+        return list(passes), clipped(gradients, self.clip)
+
+    def _of_batch(self, batch: Batch, of: int) -> tuple[Pass, Gradients]:
+        """The gradient of a batch's mean loss; of its sum, where it is one `of` several."""
+        inputs, bf16 = self.rows.prepare(batch.inputs), self.precision == "bf16"
+        with torch.autocast(inputs.device.type, torch.bfloat16) if bf16 else nullcontext():
+            made = self.network(inputs)
+        each = _values(self.loss, made.float() if bf16 else made, batch)
+        values = each.mean(0)
+        mean = values.mean() if values.numel() > 1 else values.view(())
+        whole = mean * len(each) if of > 1 else mean
+        gradients = torch.autograd.grad(whole, list(self.parameters), allow_unused=True)
+        return Pass(values.detach(), mean.detach(), len(each)), list(gradients)
 
 
-def _backward(
-    network: nn.Module, loss: Loss, rows: Rows, batch: Batch, precision: str, of: int
-) -> Pass:
-    """Add the gradient of a batch's mean loss; of its sum, where it is one `of` several."""
-    inputs, bf16 = rows.prepare(batch.inputs), precision == "bf16"
-    with torch.autocast(inputs.device.type, torch.bfloat16) if bf16 else nullcontext():
-        made = network(inputs)
-    each = _values(loss, made.float() if bf16 else made, batch)
-    values = each.mean(0)
-    mean = values.mean() if values.numel() > 1 else values.view(())
-    (mean * len(each) if of > 1 else mean).backward()
-    return Pass(values.detach(), mean.detach(), len(each))
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return one + other if one is not None and other is not None else one if other is None else other
 
 
 def _values(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
@@ -76,14 +96,16 @@ def _each(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
     return loss.values(*of_each_member(*answered(outputs, target)))
 
 
-def _divide(network: nn.Module, by: int) -> None:
-    for parameter in network.parameters():
-        if parameter.grad is not None:
-            parameter.grad /= by
+def clipped(gradients: Gradients, clip: Clip | None) -> Gradients:
+    """The gradients, all of them scaled to a norm of at most `clip.norm`, then cut at `clip.value`.
 
-
-def _bound(network: nn.Module, clip: Clip | None) -> None:
-    if clip and clip.norm is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), clip.norm)
-    if clip and clip.value is not None:
-        nn.utils.clip_grad_value_(network.parameters(), clip.value)
+    The norm is that of all together (Pascanu et al., 2013).
+    """
+    there = [each for each in gradients if each is not None]
+    if clip and clip.norm is not None and there:
+        norm = torch.stack([torch.linalg.vector_norm(each) for each in there]).norm()
+        factor = (clip.norm / (norm + 1e-6)).clamp(max=1)
+        gradients = [each if each is None else each * factor for each in gradients]
+    if clip and (most := clip.value) is not None:
+        gradients = [each if each is None else each.clamp(-most, most) for each in gradients]
+    return gradients

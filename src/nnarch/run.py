@@ -44,6 +44,7 @@ def start(
         "seeds": {"data": config.data.get("seed"), "split": config.data["split"]["seed"]},
         "device": str(experiment.device),
         "threads": experiment.threads,
+        "engine": {"name": experiment.engine.name, "why": experiment.engine.why},
         "task": asdict(experiment.task),
         "data": {
             "fingerprint": experiment.dataset.fingerprint,
@@ -113,6 +114,7 @@ def _epochs(
 ) -> Generator[Record, None, None]:
     records = train_epochs(
         experiment.training,
+        experiment.engine,
         experiment.loss,
         experiment.rows["train"],
         experiment.dataset.preprocess.target.scale,

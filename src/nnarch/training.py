@@ -21,14 +21,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from nnarch import likeness
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows, Sampling
+from nnarch.engine import Engine, Plan
 from nnarch.errors import Diverged
 from nnarch.evaluation import Evaluation, in_units
 from nnarch.freezing import set_to_train
-from nnarch.gradient import Pass, gradient
+from nnarch.gradient import Pass
 from nnarch.losses import Loss
 from nnarch.optim.stepper import Stepper
 from nnarch.schedules import Schedule
-from nnarch.sections import Clip, EarlyStopping
+from nnarch.sections import EarlyStopping
 from nnarch.seeds import derive
 
 
@@ -62,10 +63,8 @@ class Settings:
     seed: int
     epochs: int
     batch_size: int
-    precision: str
     monitor: str
     higher_is_better: bool
-    clip: Clip | None = None
     early_stopping: EarlyStopping | None = None
     sampling: Sampling = "shuffled"
     drop_last: bool = False
@@ -155,6 +154,7 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
 
 def train(
     training: Training,
+    engine: Engine,
     loss: Loss,
     rows: Rows,
     scale: Tensor,
@@ -165,6 +165,7 @@ def train(
     """Train in place, yielding a `Record` after every epoch.
 
     Args:
+        engine: that takes the steps of `training`.
         rows: training rows, where the network is.
         scale: what the target was divided by, (T,).
         evaluate: measures `training.model` on the validation rows.
@@ -173,7 +174,7 @@ def train(
     Raises: Diverged where a loss or a weight is not finite; the epoch and batch are named.
     """
     while training.epoch < settings.epochs and not _has_waited(training, settings):
-        losses = _epoch(training, loss, rows, settings, check)
+        losses = _epoch(training, engine, rows, settings, check)
         training.epoch += 1
         _check_finite(training, losses)
         evaluation = evaluate()
@@ -200,7 +201,7 @@ def batch_sizes(rows: int, size: int, drop_last: bool = False) -> list[int]:
 
 def _epoch(
     training: Training,
-    loss: Loss,
+    engine: Engine,
     rows: Rows,
     settings: Settings,
     check: Callable[[], None],
@@ -213,25 +214,33 @@ def _epoch(
     batches = rows.epoch(sizes, settings.seed, epoch, settings.sampling)
     steps = math.ceil(len(sizes) / settings.accumulate)
     passes: list[Pass] = []
-    for step in range(steps):
+    for begin in range(0, steps, engine.at_once):
         check()
-        _set_rate(training, epoch - 1 + step / steps)
-        several = [_augmented(batch, settings) for batch in islice(batches, settings.accumulate)]
-        passes += _step(training, loss, rows, several, settings)
-        if training.average:
-            training.average.update_parameters(training.network)
+        plans = []
+        for done in range(begin, min(begin + engine.at_once, steps)):
+            several = islice(batches, settings.accumulate)
+            changed = [augmented(batch, settings.augment) for batch in several]
+            plans.append(Plan(changed, _rates(training, epoch - 1 + done / steps)))
+        passes += engine(plans)
     return _shares(passes)
 
 
 def seed_everything(seed: int) -> None:
     """Let whatever draws by chance from here on, a plugin's code as well, draw the same again."""
-    torch.manual_seed(seed)
+    # torch.manual_seed notes down where it was called for every device that is not there, which
+    # takes longer than a step.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
 
-def _augmented(batch: Batch, settings: Settings) -> Batch:
-    for change in settings.augment:
+def augmented(batch: Batch, augment: Sequence[Callable[[Batch], Batch]]) -> Batch:
+    """A batch after each change of `augment`, one after the other."""
+    for change in augment:
         batch = change(batch)
     return batch
 
@@ -244,26 +253,10 @@ def _shares(passes: Sequence[Pass]) -> Tensor:
     return losses * weights.view(-1, *[1] * (losses.dim() - 1))
 
 
-def _set_rate(training: Training, epoch: float) -> None:
+def _rates(training: Training, epoch: float) -> list[float]:
+    """The learning rate of each group of the optimizer."""
     factor = training.schedule(epoch)
-    for group, base in zip(training.optimizer.param_groups, training.base_lrs, strict=True):
-        group["lr"] = base * factor
-
-
-def _step(
-    training: Training, loss: Loss, rows: Rows, batches: Sequence[Batch], settings: Settings
-) -> list[Pass]:
-    """Gradient and update. What came of each batch before the update."""
-    network, optimizer = training.network, training.optimizer
-    passes: list[list[Pass]] = []
-
-    def closure() -> Any:
-        optimizer.zero_grad(set_to_none=True)
-        passes.append(gradient(network, loss, rows, batches, settings.precision, settings.clip))
-        return passes[-1][0].mean
-
-    optimizer.step(closure)
-    return passes[0]
+    return [base * factor for base in training.base_lrs]
 
 
 def _check_finite(training: Training, losses: Tensor) -> None:

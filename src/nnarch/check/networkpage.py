@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from nnarch.check.networkreport import Report
+from nnarch.check.networkreport import Report, Steps
 from nnarch.check.timing import Timing
 from nnarch.models.summary import Row, Summary, runs
 
@@ -16,7 +16,7 @@ Line = tuple[str, str, str, str, str]  # path, what it is, output, parameters, o
 def as_text(report: Report, width: int = 80) -> str:
     """What `networkreport.report` gives, for reading in `width` columns."""
     width = max(width, NARROWEST)
-    blocks = [_facts(report), _layers(report.summary, width), _memory(report)]
+    blocks = [_facts(report), _layers(report.summary, width), _memory(report), _steps(report.steps)]
     if report.timing:
         blocks.append(_time(report.timing))
     page = "\n\n".join(blocks)
@@ -121,6 +121,11 @@ def _memory(report: Report) -> str:
     if held.available is not None and held.total > held.available:
         lines.append(f"warning: that is more than the {size(held.available)} there are")
     return "\n".join(lines)
+
+
+def _steps(steps: Steps) -> str:
+    threads = f", {steps.threads} thread{'s' * (steps.threads > 1)}" * (steps.device == "cpu")
+    return f"steps on {steps.device}{threads}: {steps.engine} ({steps.why})"
 
 
 def _time(timing: Timing) -> str:

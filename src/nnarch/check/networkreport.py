@@ -60,6 +60,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """What computes the steps of training, and why that."""
+
+    engine: str
+    why: str
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class Report:
     """A network as `check` tells of it."""
 
@@ -68,6 +78,7 @@ class Report:
     outputs: int
     summary: Summary
     memory: Memory
+    steps: Steps
     timing: Timing | None = None
 
     def as_data(self) -> dict[str, Any]:
@@ -94,6 +105,7 @@ class Report:
             "flops": told.flops,
             "layers": rows,
             "memory": {**asdict(self.memory), "total": self.memory.total},
+            "steps": asdict(self.steps),
         }
         if self.timing:
             made["time"] = {**asdict(self.timing), "total": self.timing.total}
@@ -109,7 +121,8 @@ def report(ready: Experiment, timing: Timing | None = None) -> Report:
         told = summary.summary_of(network, described.plan, inputs)
     memory = _memory(ready, network)
     names = config.model["name"], config.optimizer["name"]
-    return Report(*names, ready.loss.outputs, told, memory, timing)
+    steps = Steps(ready.engine.name, ready.engine.why, str(ready.device), ready.threads)
+    return Report(*names, ready.loss.outputs, told, memory, steps, timing)
 
 
 def _freeze(network: nn.Module, like: nn.Module) -> None:

@@ -56,15 +56,16 @@ def measure(ready: Experiment) -> Timing:
     clock = _Clock(ready.device)
     with devices.computing(ready.device, ready.threads):
         network = copy.deepcopy(ready.training.network)
-        if ready.config.compile:
-            network.compile()
         training = experiment.training_of(ready.config, network)
+        engine = experiment.engine_for(ready, training)
         settings = replace(ready.settings, epochs=10**9, early_stopping=None)
         scale = ready.dataset.preprocess.target.scale
         evaluate = clock.apart(lambda: ready.evaluate("val"))
         rows = ready.rows["train"]
         with contextlib.suppress(_Enough):
-            for _ in train(training, ready.loss, rows, scale, evaluate, settings, clock.tick):
+            for _ in train(
+                training, engine, ready.loss, rows, scale, evaluate, settings, clock.tick
+            ):
                 pass
         if not clock.evaluations:
             evaluate()

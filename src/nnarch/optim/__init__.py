@@ -219,7 +219,8 @@ def adagrad(
     """
     numbers = {"lr_decay": lr_decay, "weight_decay": weight_decay, "eps": eps}
     numbers["initial_accumulator_value"] = initial_accumulator_value
-    return Stepper(parameters, rules.adagrad(), lr=lr, **numbers)
+    rule = rules.adagrad(from_zero=not initial_accumulator_value)
+    return Stepper(parameters, rule, lr=lr, **numbers)
 
 
 @optimizers.register

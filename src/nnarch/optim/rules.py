@@ -4,7 +4,8 @@ A `Rule` takes a weight, its gradient, a state and the optimizer's numbers, and 
 weight and a new state; nothing that it is given changes. So one piece of mathematics serves a
 network in plain PyTorch (`nnarch.optim.stepper`), many networks under `torch.func.vmap`, and a
 step traced by `make_fx`. torch's own classes can do neither of the last two, and to build one
-imports torch's compiler, which takes a second.
+imports torch's compiler, which takes a second. Where torch has a kernel for one weight alone, a
+rule names it beside its mathematics (`nnarch.optim.fused`).
 
 Each function here is given what decides the shape of the mathematics, such as whether there is
 momentum at all, and returns the same `Rule` for the same answers. What is only a number is read
@@ -22,7 +23,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from nnarch.lazy import LazyModule
+from nnarch.optim import fused
 from nnarch.optim.arithmetic import either, first, larger, plus, smaller, towards
+from nnarch.optim.fused import InPlace
 
 if TYPE_CHECKING:
     import torch
@@ -47,11 +50,15 @@ class Rule:
             stacked members, is of the weight's dtype.
         elementwise: whether every element of a weight goes its own way, so that weights may be
             joined, or padded with zeros, and each becomes what it would have become alone.
+        in_place: the same within rounding, for a weight that `fused.fits`, a gradient as
+            contiguous, and numbers that are floats: it changes the weight and the state that
+            it is given. None where torch has no such kernel.
     """
 
     init: Callable[["Tensor"], State]
     update: Callable[["Tensor", "Tensor", State, Hyper], Result]
     elementwise: bool = True
+    in_place: InPlace | None = None
 
 
 @cache
@@ -72,9 +79,11 @@ def sgd(*, momentum: bool, dampening: bool, nesterov: bool) -> Rule:
             step = plus(step, new["velocity"], hyper["momentum"]) if nesterov else new["velocity"]
         return plus(weight, step, -hyper["lr"]), new
 
+    in_place = fused.sgd(momentum=momentum, dampening=dampening, nesterov=nesterov)
     if not momentum:
-        return Rule(lambda weight: {}, update)
-    return Rule(_counted("velocity") if dampening else _zeros("velocity"), update)
+        return Rule(_zeros(), update, in_place=in_place)
+    init = _counted("velocity") if dampening else _zeros("velocity")
+    return Rule(init, update, in_place=in_place)
 
 
 @cache
@@ -91,7 +100,8 @@ def adam(*, amsgrad: bool, decoupled: bool) -> Rule:
         rate = hyper["lr"] * root / (1 - hyper["beta1"] ** new["steps"])
         return plus(weight, new["mean"] / (square.sqrt() + hyper["eps"] * root), -rate), new
 
-    return Rule(_counted("mean", "square", *(["largest"] if amsgrad else [])), update)
+    init = _counted("mean", "square", *(["largest"] if amsgrad else []))
+    return Rule(init, update, in_place=fused.adam(amsgrad=amsgrad, decoupled=decoupled))
 
 
 @cache
@@ -192,8 +202,11 @@ def adafactor() -> Rule:
 
 
 @cache
-def adagrad() -> Rule:
-    """Steps divided by the root of the sum of squares (Duchi et al., 2011)."""
+def adagrad(*, from_zero: bool) -> Rule:
+    """Steps divided by the root of the sum of squares (Duchi et al., 2011).
+
+    The sum in a state is that of gradients alone, wherever `initial_accumulator_value` begins.
+    """
 
     def update(weight: "Tensor", gradient: "Tensor", state: State, hyper: Hyper) -> Result:
         gradient = plus(gradient, weight, hyper["weight_decay"])
@@ -203,7 +216,7 @@ def adagrad() -> Rule:
         new = {"steps": state["steps"] + 1, "total": total}
         return plus(weight, gradient / divisor, -rate), new
 
-    return Rule(_counted("total"), update)
+    return Rule(_counted("total"), update, in_place=fused.adagrad() if from_zero else None)
 
 
 @cache

@@ -1,18 +1,20 @@
 """A rule at work on the parameters of one network, with the face of `torch.optim.Optimizer`.
 
 On a small network the time of a step goes into the number of operations, not into arithmetic.
-So small parameters are laid side by side in one tensor, of which each becomes a view, and a rule
-runs once for all of them. Nothing relies on their staying there: a parameter that was given other
-memory (by `network.to` or a deep copy) is laid in again before the next step.
+So small parameters are laid side by side in one tensor (`parts`), and a rule runs once for all of
+them. A step is three things, each of which can be asked for alone: what has a gradient is given
+its place in memory (`settle`), the gradients are laid side by side as well (`joined`), and the
+weights move (`advance`). A parameter that was given other memory (by `network.to` or a deep
+copy) is laid in again before the next step.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnarch import likeness
 from nnarch.lazy import LazyModule
+from nnarch.optim.parts import Numbers, Part, joined, moved, state_of_all
 from nnarch.optim.rules import Rule
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ PIECE = 2**18  # elements; with more at once, new memory costs more than the ari
 COUNTED = (0.0, 2.0**53)  # what a number in a state may be: each counts or sums up steps
 SMALL = 2**14  # elements; beyond that, to gather a gradient costs more than a few operations
 
-Numbers = dict[str, Any]  # a state; what is one number in it is a float, cheaper than a tensor
 Parameters = Iterable["Parameter"] | Iterable[dict[str, Any]]  # or groups, as torch has them
 
 
@@ -42,45 +43,31 @@ def as_groups(parameters: Parameters, hyper: Mapping[str, Any]) -> list[dict[str
     return [{**hyper, **group, "params": list(group["params"])} for group in given]
 
 
-@dataclass
-class Part:
-    """Parameters that go through the same steps as if they were one."""
-
-    parameters: "list[Parameter]"
-    hyper: Numbers  # their group, of which lr may be set before any step
-    state: Numbers | None  # before the first step there is none
-    weight: "Tensor | None" = None  # shares its memory with the parameters
-
-    def is_in_place(self) -> bool:
-        """Whether the parameters are still views of `weight`, one after the other."""
-        if self.weight is None:
-            return False
-        address, size = self.weight.data_ptr(), self.weight.element_size()
-        for parameter in self.parameters:
-            if parameter.data_ptr() != address:
-                return False
-            address += size * parameter.numel()
-        return True
-
-
 class Stepper:
     """Follows `rule` with the numbers `hyper`; lr in `param_groups` may be set before any step.
 
     A parameter without a gradient is left as it is, and its steps are not counted.
+
+    Attributes:
+        parameters: all of them, in the order of the groups.
+        parts: of those that had gradients when they were settled last; empty before.
     """
 
     def __init__(self, parameters: Parameters, rule: Rule, **hyper: float):
         self.rule = rule
         self.param_groups = as_groups(parameters, hyper)
-        self._parameters: list[Parameter] = []
+        self.parameters: list[Parameter] = []
+        self.parts: list[Part] = []
         self._places: list[int] = []  # of each, the number of its group
         for place, group in enumerate(self.param_groups):
-            self._parameters += group["params"]
+            self.parameters += group["params"]
             self._places += [place] * len(group["params"])
-        self._parts = self._joined_parts({})
+        self._parts: list[Part] = []
+        self._arrange({}, set())
+        self._settled: Any = None  # which lack gradients, and where each lies in memory
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        for parameter in self._parameters:
+        for parameter in self.parameters:
             if set_to_none:
                 parameter.grad = None
             elif parameter.grad is not None:
@@ -91,38 +78,66 @@ class Stepper:
 
         Returns: what the closure returns.
         """
-        with torch.enable_grad():
-            result = closure() if closure else None
-        with torch.no_grad():
-            for part in self._settled():
-                self._advance(part)
+        result = None
+        if closure:
+            with torch.enable_grad():
+                result = closure()
+        gradients = [each.grad for each in self.parameters]
+        self.settle(gradients)
+        self.advance(self.joined(gradients))
         return result
 
-    def settle(self) -> None:
+    def settle(self, gradients: "Sequence[Tensor | None] | None" = None) -> None:
         """Give what has a gradient its place in memory, as a first step would.
 
         What remembers where parameters lie (compiled code does) can be made after that.
+
+        Args:
+            gradients: one for each of `parameters`, None where there is none; by default those
+                that the parameters have.
         """
+        if gradients is None:
+            gradients = [each.grad for each in self.parameters]
+        lacking = {number for number, each in enumerate(gradients) if each is None}
+        if (lacking, self._addresses()) != self._settled:
+            self._lay_in(lacking)
+
+    def joined(self, gradients: "Sequence[Tensor | None]") -> "list[Tensor]":
+        """The gradient of each of `parts`, out of those they were settled with, or others such.
+
+        It changes nothing and looks at no value, so that it can be traced.
+        """
+        return [part.gradient(gradients) for part in self.parts]
+
+    def advance(self, joined: "Sequence[Tensor]") -> None:
+        """Take a step along one gradient for each of `parts`, which lie where they were settled."""
         with torch.no_grad():
-            for part in self._settled():
-                self._lay_in(part)
+            for part, gradient in zip(self.parts, joined, strict=True):
+                self._follow(part, gradient)
 
-    def _settled(self) -> list[Part]:
-        """The parts that have gradients, of which no part has some and lacks others."""
-        if any(_is_mixed(part) for part in self._parts):
-            self._parts = self._joined_parts(self._states())
-        return [part for part in self._parts if part.parameters[0].grad is not None]
+    def _lay_in(self, lacking: set[int]) -> None:
+        """Have no part of which some parameters lack gradients, and those with them in place."""
+        with torch.no_grad():
+            for _ in range(2):  # what begins now may then go with what began before
+                self._arrange(self._states(), lacking)
+                self.parts = [part for part in self._parts if part.numbers[0] not in lacking]
+                for part in self.parts:
+                    part.lay_in(self.rule)
+        self._settled = lacking, self._addresses()
 
-    def _lay_in(self, part: Part) -> None:
-        if not part.is_in_place():
-            part.weight = _laid_in(part.parameters)
-            part.state = _moved(part.state or self.rule.init(part.weight), part.weight)
+    def _addresses(self) -> list[int]:
+        return list(map(torch.Tensor.data_ptr, self.parameters))
 
-    def _advance(self, part: Part) -> None:
-        self._lay_in(part)
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy lies elsewhere, where by chance something of the original's may have lain."""
+        return {**self.__dict__, "parts": [], "_settled": None}
+
+    def _follow(self, part: Part, gradient: "Tensor") -> None:
         assert part.weight is not None
         assert part.state is not None
-        gradient = _joined([each.grad for each in part.parameters if each.grad is not None])
+        if part.in_place:
+            part.in_place(part.weight, gradient.contiguous(), part.state, part.hyper)
+            return
         if self.rule.elementwise and gradient.is_cpu and gradient.numel() > PIECE:
             self._advance_by_pieces(part.weight, gradient, part.state, part.hyper)
             return
@@ -183,53 +198,64 @@ class Stepper:
         for group, other in zip(self.param_groups, saved, strict=True):
             group |= {name: float(other[name]) for name in group if name != "params"}
         self._check(state_dict["state"])
-        self._parts = self._joined_parts(state_dict["state"])
+        self._parts, self.parts, self._settled = [], [], None
+        self._arrange(state_dict["state"], set())
         with torch.no_grad():
             for part in self._parts:
                 if part.state is not None:
-                    self._lay_in(part)
+                    part.lay_in(self.rule)
 
     def _check(self, states: Mapping[int, Numbers]) -> None:
         """Hold the state of each parameter against what it was before the first step."""
-        parameters = dict(enumerate(self._parameters))
+        parameters = dict(enumerate(self.parameters))
         for number, state in states.items():
-            weight = _joined([parameters[number].detach()])
-            expected = _moved(self.rule.init(weight), weight)
+            weight = joined([parameters[number].detach()])
+            expected = moved(self.rule.init(weight), weight)
             if not parameters[number].dim():  # alone it has a dimension, among others none
                 state = {name: _with_dimension(value) for name, value in state.items()}
             likeness.check(state, expected, f"parameter {number}", within=COUNTED)
 
-    def _joined_parts(self, states: Mapping[int, Numbers]) -> list[Part]:
-        """Parts of all parameters, of which the one called `number` has done `states[number]`.
+    def _arrange(self, states: Mapping[int, Numbers], lacking: set[int]) -> None:
+        """Have the parts that follow from the state of each parameter that has one.
 
-        Together go small ones of one group and kind that have come equally far, if a rule
-        allows it.
+        They follow from that alone, since where a number stands in a vector may decide its last
+        bit, and a run that goes on from states goes where it would have gone.
+        """
+        together = self._together(states, lacking)
+        if together != [part.numbers for part in self._parts]:
+            self._parts = [self._part(numbers, states) for numbers in together]
+
+    def _together(self, states: Mapping[int, Numbers], lacking: set[int]) -> list[list[int]]:
+        """The numbers of parameters that go through the same steps.
+
+        These are small ones of one group and kind that have come equally far, if a rule allows
+        it, and that have gradients or lack them alike.
         """
         parts: dict[Any, list[int]] = {}
-        for number, each in enumerate(self._parameters):
+        for number, each in enumerate(self.parameters):
             joins = self.rule.elementwise and each.numel() <= SMALL
             state = states.get(number, {}).items()
             far = tuple(item for item in state if not isinstance(item[1], torch.Tensor))
-            kind = (each.dtype, each.device, each.grad is None, number in states, far)
+            kind = (each.dtype, each.device, number in lacking, number in states, far)
             place = self._places[number]
             parts.setdefault((place, None if joins else number, kind), []).append(number)
-        return [
-            Part(
-                [self._parameters[number] for number in numbers],
-                self.param_groups[place],
-                _state_of_all([states[number] for number in numbers if number in states]),
-            )
-            for (place, *_), numbers in parts.items()
-        ]
+        return list(parts.values())
+
+    def _part(self, numbers: list[int], states: Mapping[int, Numbers]) -> Part:
+        return Part(
+            [self.parameters[number] for number in numbers],
+            numbers,
+            self.param_groups[self._places[numbers[0]]],
+            state_of_all([states[number] for number in numbers if number in states]),
+        )
 
     def _states(self) -> dict[int, Numbers]:
         """The state of each parameter that has one, by its number."""
-        numbers = {id(each): number for number, each in enumerate(self._parameters)}
         return {
-            numbers[id(each)]: state
+            number: state
             for part in self._parts
             if part.state is not None
-            for each, state in zip(part.parameters, _state_of_each(part), strict=True)
+            for number, state in zip(part.numbers, part.states(), strict=True)
         }
 
 
@@ -239,63 +265,3 @@ def _with_dimension(value: Any) -> Any:
 
 def _sizes(groups: list[dict[str, Any]]) -> str:
     return " + ".join(str(len(group["params"])) for group in groups)
-
-
-def _is_mixed(part: Part) -> bool:
-    """Whether some of its parameters have gradients and others have none."""
-    lacking = part.parameters[0].grad is None
-    return any((each.grad is None) is not lacking for each in part.parameters)
-
-
-def _joined(tensors: "list[Tensor]") -> "Tensor":
-    """One tensor as it is, with a dimension at least; several as a vector."""
-    if len(tensors) > 1:
-        return torch.cat([tensor.flatten() for tensor in tensors])
-    return tensors[0] if tensors[0].dim() else tensors[0].view(1)
-
-
-def _cut(joined: "Tensor", parameters: "list[Parameter]") -> "list[Tensor]":
-    """The opposite of `_joined`."""
-    if len(parameters) == 1:
-        return [joined]
-    pieces = joined.split([each.numel() for each in parameters])
-    return [piece.view_as(each) for piece, each in zip(pieces, parameters, strict=True)]
-
-
-def _laid_in(parameters: "list[Parameter]") -> "Tensor":
-    """A tensor that several parameters now are views of, or the memory of a single one."""
-    weight = _joined([each.detach() for each in parameters])
-    if len(parameters) > 1:
-        for each, piece in zip(parameters, _cut(weight, parameters), strict=True):
-            each.data = piece
-    return weight
-
-
-def _moved(state: Mapping[str, Any], weight: "Tensor") -> Numbers:
-    """`state` where the weight is, and its numbers as floats."""
-    moved: Numbers = {}
-    for name, value in state.items():
-        is_number = not isinstance(value, torch.Tensor) or not value.dim()
-        moved[name] = float(value) if is_number else value.to(weight, copy=True)
-    return moved
-
-
-def _state_of_all(states: list[Numbers]) -> Numbers | None:
-    if not states:
-        return None
-    return {
-        name: _joined([state[name] for state in states])
-        if isinstance(value, torch.Tensor)
-        else value
-        for name, value in states[0].items()
-    }
-
-
-def _state_of_each(part: Part) -> list[Numbers]:
-    states: list[Numbers] = [{} for _ in part.parameters]
-    for name, value in (part.state or {}).items():
-        is_tensor = isinstance(value, torch.Tensor)
-        pieces = _cut(value, part.parameters) if is_tensor else [value] * len(states)
-        for state, piece in zip(states, pieces, strict=True):
-            state[name] = piece
-    return states

@@ -1,0 +1,103 @@
+"""A step whose gradient is a recorded program, of which there is one for each shape of a batch.
+
+The optimizer's update is the same few operations as ever, on parameters that lie side by side;
+forward, loss and backward are repeated without autograd. A program is trusted after it has given
+the gradient that autograd gives, bit for bit, of every batch that it was tried on.
+"""
+
+import contextlib
+from collections.abc import Hashable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nnarch.data.batch import Batch
+from nnarch.engine.eager import Eager
+from nnarch.engine.recording import Recording, Unrepeatable, record
+from nnarch.gradient import Gradient, Pass
+from nnarch.optim.stepper import Stepper
+
+
+class Recorded:
+    """Takes a step a call, as `Eager` does, and does what it was not recorded for as that does."""
+
+    def __init__(self, gradient: Gradient, optimizer: Stepper, batches: Sequence[Batch]):
+        """Record a step on each shape that is among `batches`, and try it on all of these.
+
+        Parameters get their place in memory; all else is left as it is.
+
+        Raises: Unrepeatable.
+        """
+        self._gradient, self._optimizer = gradient, optimizer
+        self._eager = Eager(gradient, optimizer)
+        self._programs: dict[Hashable, tuple[Recording, int]] = {}
+        with _unchanged(gradient.network):
+            optimizer.settle(gradient(batches[:1])[1])
+        for batch in batches:
+            if _kind(batch) not in self._programs:
+                self._record(batch)
+            self._try(batch)
+
+    def __call__(self, batches: Sequence[Batch]) -> list[Pass]:
+        if len(batches) > 1 or (found := self._programs.get(_kind(batches[0]))) is None:
+            return self._eager(batches)
+        recording, answers = found
+        values, mean, *joined = recording.program(*_tensors(batches[0]))
+        self._optimizer.advance(joined)
+        return [Pass(values, mean, answers)]
+
+    @property
+    def operations(self) -> int:
+        """How many operations a gradient takes."""
+        return max(recording.operations for recording, _ in self._programs.values())
+
+    def _record(self, batch: Batch) -> None:
+        network = self._gradient.network
+        answers = 0
+
+        def compute() -> list[Tensor]:
+            nonlocal answers
+            made, results = self._computed(batch)
+            answers = made.answers
+            return results
+
+        moving = [*network.parameters(), *network.buffers()]
+        with _unchanged(network):
+            recording = record(compute, _tensors(batch), moving)
+        self._programs[_kind(batch)] = recording, answers
+
+    def _computed(self, batch: Batch) -> tuple[Pass, list[Tensor]]:
+        [made], gradients = self._gradient([batch])
+        return made, [made.values, made.mean, *self._optimizer.joined(gradients)]
+
+    def _try(self, batch: Batch) -> None:
+        network, (recording, _) = self._gradient.network, self._programs[_kind(batch)]
+        with _unchanged(network):
+            expected = [*self._computed(batch)[1], *map(torch.clone, network.buffers())]
+        with _unchanged(network):
+            given = [*recording.program(*_tensors(batch)), *map(torch.clone, network.buffers())]
+        if not all(map(torch.equal, given, expected)):
+            raise Unrepeatable("on another batch what was recorded gives other numbers")
+
+
+def _kind(batch: Batch) -> Hashable:
+    return batch.inputs.shape, batch.target.shape, batch.other is None
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    if batch.other is None or batch.share is None:
+        return [batch.inputs, batch.target]
+    return [batch.inputs, batch.target, batch.other, batch.share]
+
+
+@contextlib.contextmanager
+def _unchanged(network: nn.Module) -> Iterator[None]:
+    """Leave the network's buffers and what is drawn by chance as they were."""
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    devices = {each.device for each in network.parameters() if each.is_cuda}
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            yield
+    finally:
+        for buffer, before in buffers:
+            buffer.copy_(before)
