@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnarch import compatibility, compilation, devices, engine, plugins, warmstart
+from nnarch.average import Average
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.batch import Batch
@@ -37,7 +38,7 @@ from nnarch.registry import (
     sources,
 )
 from nnarch.schedules import Observer, with_warmup
-from nnarch.training import Settings, Training, augmented, averaged, batch_sizes
+from nnarch.training import Settings, Training, augmented, batch_sizes
 from nnarch.warmstart import WarmStart
 
 FEW = 64  # rows, to try a network on
@@ -308,7 +309,7 @@ def training_of(config: Config, network: nn.Module) -> Training:
         network,
         optimizer,
         with_warmup(schedule, config.schedule["warmup"]),
-        averaged(network, config.average.decay) if config.average else None,
+        Average(network, config.average.decay) if config.average else None,
     )
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nnarch import likeness
+from nnarch.average import Average
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows, Sampling
 from nnarch.engine import Engine, Plan
@@ -79,7 +79,7 @@ class Training:
     network: nn.Module
     optimizer: torch.optim.Optimizer | Stepper
     schedule: Schedule
-    average: AveragedModel | None
+    average: Average | None
     epoch: int = 0
     best: float = math.inf  # of the monitored value, negated where higher is better
     best_epoch: int = 0
@@ -145,11 +145,6 @@ def _gone_on(group: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, An
     numbers = {name: saved.get(name) for name in names}
     likeness.check(numbers, dict.fromkeys(names, 0.0), "param_groups", within=(-3e38, 3e38))
     return {**group, **numbers}
-
-
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the weights of `network`."""
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 def train(
@@ -265,9 +260,10 @@ def _check_finite(training: Training, losses: Tensor) -> None:
         batch = int(bad.nonzero()[0]) + 1
         value = float(losses[batch - 1].sum())
         raise _diverged(f"the loss of epoch {training.epoch}, batch {batch} is {value}")
-    for name, weight in training.model.state_dict().items():
-        if not weight.isfinite().all():
-            raise _diverged(f"{name} is not finite after epoch {training.epoch}")
+    weights = training.model.state_dict()
+    if not torch.stack([weight.isfinite().all() for weight in weights.values()]).all():
+        name = next(name for name, weight in weights.items() if not weight.isfinite().all())
+        raise _diverged(f"{name} is not finite after epoch {training.epoch}")
 
 
 def _diverged(what: str) -> Diverged:
