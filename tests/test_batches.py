@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Contexts, Matrix, Pixels, Rows, Windows, balanced, order
+from nnarch.data.hosted import Hosted, placed, size
 from nnarch.data.passages import Passages
 from nnarch.data.preprocessing.arrayinputs import ArrayInputs
 from nnarch.training import batch_sizes
@@ -47,7 +48,12 @@ def passages(rows: int) -> Passages:
     return Passages.of(contexts(2 * rows))
 
 
+def hosted(rows: int) -> Hosted:
+    return Hosted(matrix(rows), CPU)
+
+
 KINDS: dict[str, Any] = {
+    "hosted": hosted,
     "matrix": matrix,
     "pixels": pixels,
     "windows": windows,
@@ -241,3 +247,27 @@ def test_a_gpu_gives_the_same_batches(make: Any):
         assert_same(one, Batch(other.inputs.cpu(), other.target.cpu()))
         prepared: Tensor = there.prepare(other.inputs).cpu()
         torch.testing.assert_close(prepared, here.prepare(one.inputs))
+
+
+@every_kind
+def test_what_the_device_has_room_for_lies_there(make: Any):
+    rows: Rows = make(40)
+    whole = size(rows)
+    assert whole >= 40 * 8
+    there = placed({"train": rows, "val": rows}, CPU, torch.float32, room=4.0 * whole)
+    assert isinstance(there["val"], type(rows))
+    here = placed({"train": rows, "val": rows}, CPU, torch.float32, room=4.0 * whole - 1)
+    assert {name: type(part) for name, part in here.items()} == dict.fromkeys(here, Hosted)
+    assert_same(joined(here["val"].in_order(7)), joined(there["val"].in_order(7)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@every_kind
+def test_rows_without_room_come_to_the_gpu_batch_by_batch(make: Any):
+    rows, device = make(40), torch.device("cuda")
+    there = placed({"train": rows}, device, torch.float32, room=0)["train"]
+    whole = joined(rows.to(CPU, torch.float32).epoch([15, 25], 3, 1, "shuffled"))
+    found = joined(there.epoch([15, 25], 3, 1, "shuffled"))
+    assert found.inputs.device.type == "cuda"
+    assert_same(Batch(found.inputs.cpu(), found.target.cpu()), whole)

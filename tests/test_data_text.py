@@ -236,6 +236,6 @@ def test_options_that_do_not_go_together(tmp_path: Path):
 
 def test_more_than_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A gzip file tells its size by unfolding; it is followed no further than memory goes."""
-    monkeypatch.setattr("nnarch.devices.memory", lambda: module.ROOM * 2.0**21)
+    monkeypatch.setattr("nnarch.machine.memory", lambda: module.ROOM * 2.0**21)
     path = put(tmp_path, gzip.compress(bytes(2**24)))
     assert "GiB of memory" in fault(lambda: text(path=path), MachineError)

@@ -15,11 +15,14 @@ import torch
 
 from nnarch import requirements
 from nnarch.errors import OUT_OF_MEMORY, MachineError, is_out_of_memory
+from nnarch.machine import cores
 
 requirements.check("torch", torch.__version__)  # an older one would fail somewhere, some time
 
-# Below this many operations a step, handing work to a second thread costs more than it saves.
-SMALL_STEP = 1e8
+# Below so many operations a step, handing work to a second thread costs more than it saves. Beyond,
+# each thread is to have half a millisecond of them, since all wait for each other at every layer.
+SMALL_STEP, A_THREAD = 1e8, 2.5e7
+USUAL = torch.get_num_threads()
 
 
 def available() -> list[str]:
@@ -43,73 +46,28 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
-def cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def room(device: torch.device) -> float:
+    """The bytes that a GPU has left; no bound is known of other devices."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else math.inf
 
 
-def memory() -> float:
-    """The bytes of memory that this process may use; no bound is known where nothing says one.
-
-    The least of the machine's, of the control group's and of the limit on address space.
-    """
-    return min(_of_machine(), _of_control_group(), _of_address_space())
-
-
-def _of_machine() -> float:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
-
-
-def _of_control_group() -> float:
-    """The limit that Linux's control groups set, of either version, as containers do."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as groups:
-            lines = [line.strip().split(":", 2) for line in groups]
-    except OSError:
-        return math.inf
-    limits = [math.inf]
-    for _, controllers, group in lines:
-        if controllers in ("", "memory"):
-            name = "memory/{}/memory.limit_in_bytes" if controllers else "{}/memory.max"
-            limits += [_limit(name.format(above)) for above in _upwards(group)]
-    return min(limits)
-
-
-def _upwards(group: str) -> list[str]:
-    """A control group and those that it is in.
-
-    >>> _upwards("/a/b")
-    ['a/b', 'a', '']
-    """
-    parts = [part for part in group.split("/") if part]
-    return ["/".join(parts[:length]) for length in range(len(parts), -1, -1)]
-
-
-def _limit(name: str) -> float:
-    try:
-        with open(f"/sys/fs/cgroup/{name}", encoding="utf-8") as limit:
-            return int(limit.read())
-    except (OSError, ValueError):  # there is none, or it says max
-        return math.inf
-
-
-def _of_address_space() -> float:
-    try:
-        import resource
-    except ImportError:  # not a Unix
-        return math.inf
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return math.inf if limit == resource.RLIM_INFINITY else limit
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on `device`; to a GPU it travels while the processor goes on."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def threads(wanted: int | str, step_flops: float) -> int:
-    """How many threads to compute with; `auto` looks at the operations of one step."""
+    """How many threads to compute with; `auto` looks at the operations of one step.
+
+    It takes no more than torch would, which heeds OMP_NUM_THREADS.
+    """
     if isinstance(wanted, int):
         return min(wanted, cores())
-    return 1 if step_flops < SMALL_STEP else cores()
+    if step_flops < SMALL_STEP:
+        return 1
+    return min(USUAL, cores(), int(step_flops / A_THREAD))
 
 
 @contextlib.contextmanager

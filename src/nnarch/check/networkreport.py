@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnarch import devices, experiment
+from nnarch import experiment, machine
 from nnarch.check.timing import Timing
 from nnarch.errors import ConfigError, cause
 from nnarch.experiment import Experiment
@@ -175,7 +175,7 @@ def _bytes(tensors: Any) -> int:
 def _available(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    memory = devices.memory()
+    memory = machine.memory()
     return int(memory) if math.isfinite(memory) else None
 
 

@@ -19,6 +19,7 @@ from nnarch.data.preprocessing.preprocess import Columns
 from nnarch.data.preprocessing.tableinputs import TableInputs
 from nnarch.data.spool import CELLS, take
 from nnarch.data.table import Table
+from nnarch.devices import sent
 
 CPU = torch.device("cpu")
 BLOCK = 1 << 11  # rows read at once
@@ -94,7 +95,7 @@ class Streamed:
     def _read(self, rows: Tensor) -> Batch:
         """These of the rows, which ascend, ready for the network."""
         inputs = prepared(self.table, self.scaling, self.chosen[rows], self.dtype)
-        return Batch(inputs.to(self.device), self.target[rows].to(self.device))
+        return Batch(sent(inputs, self.device), sent(self.target[rows], self.device))
 
 
 def prepared(table: Table, made: Columns, chosen: Tensor, dtype: torch.dtype) -> Tensor:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, cast
 
+from nnarch import machine
 from nnarch.data.formats.paths import check, shown
 from nnarch.errors import DataError, MachineError, cause, reason
 
@@ -97,9 +98,7 @@ def require_memory(name: str, needed: float) -> None:
 
     Raises: MachineError with both sizes.
     """
-    from nnarch import devices  # imports torch, as whoever reads data does
-
-    if needed > (there := devices.memory()):
+    if needed > (there := machine.memory()):
         raise MachineError(
             f"{name}: takes {needed / 2**30:,.1f} GiB of memory; this machine has "
             f"{there / 2**30:,.1f}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from nnarch import machine
 from nnarch.data.formats import findings
 from nnarch.data.formats.cells import MOST_NAMES
 from nnarch.data.formats.survey import RowFile, Survey, Target, Wanted
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
     import polars as pl
     import torch
 
-    from nnarch import devices
     from nnarch.data import spool
 else:
     pl = LazyModule("polars")
     torch = LazyModule("torch")
-    devices = LazyModule("nnarch.devices")
     spool = LazyModule("nnarch.data.spool")
 
 
@@ -80,7 +79,7 @@ def streams(files: Sequence[RowFile], stream: Stream) -> bool:
     if stream != "auto":
         return stream == "always"
     needed = sum(file.memory for file in files)
-    return needed > SMALL and needed > SHARE * devices.memory()
+    return needed > SMALL and needed > SHARE * machine.memory()
 
 
 def read(files: Sequence[RowFile], wanted: Wanted, parts: Sequence[int] | None = None) -> Table:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from nnarch import machine
 from nnarch.data.formats import npy
 from nnarch.data.formats.datafile import opened, require_memory
 from nnarch.data.formats.paths import shown
@@ -90,9 +91,7 @@ def _strict() -> Iterator[None]:
 
 
 def _decode_all(files: Sequence[str], size: Size | None, channels: Channels) -> "np.ndarray":
-    from nnarch import devices  # imports torch, as whoever reads data does
-
-    with ThreadPoolExecutor(devices.cores()) as pool:  # pillow decodes without Python's lock
+    with ThreadPoolExecutor(machine.cores()) as pool:  # pillow decodes without Python's lock
         heads = list(pool.map(_head, files))
         height, width = size or _one_size(files, [of for of, _ in heads])
         colours = [mode not in GREY for _, mode in heads]

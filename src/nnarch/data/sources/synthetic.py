@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from nnarch import machine
 from nnarch.data.table import Table, numeric
 from nnarch.errors import ConfigError, MachineError
 from nnarch.lazy import LazyModule
@@ -100,10 +101,8 @@ def _check_options(kind: Kind, rows: int, features: int, classes: int | None) ->
 
 def _check_memory(rows: int, features: int) -> None:
     """Refuse a table that the machine cannot hold, instead of being killed for it."""
-    from nnarch import devices  # imports torch, as the rows that follow do
-
     needed = 8 * rows * (features + 8) + 100 * features  # and what is on the way, and the names
-    if needed > (there := devices.memory()):
+    if needed > (there := machine.memory()):
         raise MachineError(
             f"data.rows: {rows} rows of {features} features take {needed / 2**30:.1f} GiB of "
             f"memory; this machine has {there / 2**30:.1f}"
