@@ -18,7 +18,8 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "version", "printable", "errors", "requirements", "lazy", "patterns", "seeds", "options",
+    "version", "printable", "machine", "errors", "requirements", "lazy", "patterns", "seeds",
+    "options",
     "sections", "layerlist", "kinds", "component", "registry", "validate", "space", "tree",
     "yamlfile", "config",
 )  # fmt: skip
@@ -31,7 +32,8 @@ FAMILIES = (
     "mixer", "mlp", "nlinear", "resnet", "resnet_mlp", "rnn", "tabm", "tcn", "transformer", "vit",
 )  # fmt: skip
 COMPUTE = (
-    "devices", "likeness", "data.table", "data.array", "data.tokens", "data.task", "data.spool",
+    "threads", "devices", "likeness",
+    "data.table", "data.array", "data.tokens", "data.task", "data.spool",
     "data.split",
     "data.formats", "data.formats.paths", "data.formats.datafile", "data.formats.panics",
     "data.formats.cells", "data.formats.dates",
@@ -52,6 +54,7 @@ COMPUTE = (
     "data.preprocessing.sequenceinputs", "data.preprocessing.target",
     "data.preprocessing.preprocess",
     "data.batch", "data.augmentations", "data.batches", "data.passages", "data.streamed",
+    "data.hosted",
     "data.parting", "data.duplicates", "data.identity", "data.inputs", "data.dataset",
     "data.newdata",
     "data.columnreport", "data.leaks", "data.targetreport",
@@ -67,8 +70,9 @@ COMPUTE = (
     "optim.from_torch", "optim",
     "optim.statesize", "optim.groups", "freezing",
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
-    "engine.eager", "engine.recording", "engine.recorded", "engine",
-    "training", "compilation", "predictor",
+    "average", "engine.eager", "engine.recording", "engine.recorded", "engine.purestep",
+    "engine.captured", "engine", "engine.chance", "engine.compiled", "compilation", "training",
+    "predictor",
     "prediction",
 )  # fmt: skip
 DISK = (

@@ -51,6 +51,10 @@ OTHERS: dict[str, dict[str, Any]] = {
     "clip": {"clip": {"norm": 0.5, "value": 0.1}},
     "average": {"average": {"decay": 0.9}},
     "freeze": {"freeze": ["biases", "0.*"]},
+    "freeze a normalization": {
+        "model": {"widths": [6, 5], "normalization": "batch"},
+        "freeze": ["1.*"],
+    },
     "groups": {"optimizer": {"name": "adam", "groups": [{"match": "biases", "lr": 0.1}]}},
     "float64": {"precision": "float64"},
     "bf16": {"precision": "bf16"},

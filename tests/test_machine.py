@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnarch import devices, machine
+from nnarch import machine
 
 THERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 HALF, WHOLE = "50000 100000", f"{(THERE or 1) * 200_000} 100000"
@@ -62,12 +62,3 @@ def test_a_bound_on_memory_is_heeded(tmp_path: Path, groups: str, files: dict[st
 def test_where_nothing_tells_the_machine_is_all_there_is(tmp_path: Path) -> None:
     assert machine.cores(tmp_path) == THERE
     assert machine.memory(tmp_path) == machine.memory()
-
-
-def test_threads_are_as_many_as_the_work_is_worth() -> None:
-    most = min(devices.USUAL, machine.cores())
-    assert devices.threads("auto", 1e3) == devices.threads("auto", 0.99e8) == 1
-    assert devices.threads("auto", 1e8) == min(4, most)
-    assert devices.threads("auto", 1e15) == most
-    assert devices.threads(1, 1e15) == 1
-    assert devices.threads(10**6, 1.0) == machine.cores()

@@ -73,6 +73,13 @@ def test_views_of_what_moves_are_made_once() -> None:
     assert torch.equal(recording.program(x)[0], x @ weight[:3])
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_several_results_are_told_apart_however_many_there_are(pieces: int) -> None:
+    recording = recorded(lambda x: [each.exp() for each in x.exp().chunk(pieces)], rows(0, 4))
+    x = rows(1, 4)
+    assert torch.equal(torch.cat(recording.program(x)), x.exp().exp())
+
+
 def test_what_is_written_in_place_is_written_each_time() -> None:
     count, mean = torch.zeros((), dtype=torch.int64), torch.zeros(3)
 

@@ -15,15 +15,8 @@ import torch
 
 from nnarch import requirements
 from nnarch.errors import OUT_OF_MEMORY, MachineError, is_out_of_memory
-from nnarch.machine import cores
 
 requirements.check("torch", torch.__version__)  # an older one would fail somewhere, some time
-
-# Below so many operations a step, handing work to a second thread costs more than it saves. Beyond,
-# each thread is to have half a millisecond of them, since all wait for each other at every layer.
-SMALL_STEP, A_THREAD = 1e8, 2.5e7
-USUAL = torch.get_num_threads()
-
 
 def available() -> list[str]:
     """The devices of this machine, by the names that a config gives them."""
@@ -56,18 +49,6 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
-
-
-def threads(wanted: int | str, step_flops: float) -> int:
-    """How many threads to compute with; `auto` looks at the operations of one step.
-
-    It takes no more than torch would, which heeds OMP_NUM_THREADS.
-    """
-    if isinstance(wanted, int):
-        return min(wanted, cores())
-    if step_flops < SMALL_STEP:
-        return 1
-    return min(USUAL, cores(), int(step_flops / A_THREAD))
 
 
 @contextlib.contextmanager

@@ -12,20 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnarch import compatibility, compilation, devices, engine, plugins, warmstart
+from nnarch import compatibility, compilation, devices, engine, machine, plugins, threads, warmstart
 from nnarch.average import Average
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
 from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
+from nnarch.data.hosted import placed
 from nnarch.data.parting import Samples
 from nnarch.data.task import REGRESSION, Task
 from nnarch.engine import Engine
 from nnarch.errors import ConfigError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs, rows_at_once
 from nnarch.freezing import freeze, set_to_train
-from nnarch.gradient import Gradient
+from nnarch.gradient import Gradient, unchanged
 from nnarch.losses import Loss
 from nnarch.models import network as networks
 from nnarch.models.network import Size
@@ -128,15 +129,17 @@ def with_data(
     warm_start = warmstart.begin(network, config, dataset) if state is None else None
     with config.locating("freeze"):
         freeze(network, config.freeze)
-    rows = {name: part.to(device, dtype) for name, part in dataset.parts.items()}
+    rows = placed(dataset.parts, device, dtype, devices.room(device))
     settings, training = _settings(config, dataset), training_of(config, network)
-    threads = devices.threads(config.threads, _step_flops(size, settings.batch_size))
+    count = threads.chosen(config.threads, _step_flops(size, settings.batch_size))
     if state is not None:
         _restore(training, state)
     ready = Experiment(
-        config, dataset, loss, size, device, threads, rows, settings, training, warm_start
+        config, dataset, loss, size, device, count, rows, settings, training, warm_start
     )
     _check_outputs(ready)
+    if config.threads == "auto" and count > 1 and device.type == "cpu":
+        ready.threads = _threads_for(ready)
     ready.engine = engine_for(ready, training)
     return ready
 
@@ -148,6 +151,16 @@ def gradient_for(ready: Experiment, training: Training) -> Gradient:
     parameters = [each for group in groups for each in group["params"]]
     loss, precision, clip = ready.loss, config.precision, config.clip
     return Gradient(training.network, parameters, loss, rows, precision, clip)
+
+
+def _threads_for(ready: Experiment) -> int:
+    """As many as there are, or fewer where the machine is busy."""
+    network = ready.training.network
+    gradient = gradient_for(ready, ready.training)
+    with devices.computing(ready.device, ready.threads), unchanged(network):
+        set_to_train(network)
+        batches = _first_batches(ready.rows["train"], ready.settings)
+        return threads.heeding_others(ready.threads, lambda: gradient(batches[:1]))
 
 
 def engine_for(ready: Experiment, training: Training) -> Engine:
@@ -162,11 +175,19 @@ def engine_for(ready: Experiment, training: Training) -> Engine:
         mode = network.training
         set_to_train(network)
         batches = _first_batches(rows, settings)
-        if config.compile:
-            compilation.compile(network, optimizer, lambda: gradient(batches[:1]))
         made = engine.choose(
-            gradient, optimizer, training.average, batches, ready.step_flops, config.accumulate
+            gradient,
+            optimizer,
+            training.average,
+            batches,
+            ready.step_flops,
+            config.accumulate,
+            capture=not config.compile,
         )
+        if config.compile:
+            sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
+            epochs = settings.epochs - training.epoch
+            made = compilation.compiled(made, gradient, batches, sizes, epochs)
         network.train(mode)
     return made
 
@@ -238,7 +259,7 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
         (f"{size.parameters:,} parameters", 4 * size.parameters * number),
         (f"{size.widest:,} outputs of a layer, for {rows:,} rows,", size.widest * rows * number),
     ):
-        if needed > (memory := devices.memory()):
+        if needed > (memory := machine.memory()):
             raise config.fault(
                 ("model",),
                 f"{what} need {needed / 2**30:,.0f} GiB to train; this machine has "

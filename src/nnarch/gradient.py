@@ -7,8 +7,8 @@ of its summed loss, and the sum is divided by the number of answers once, so tha
 of one large batch even where the batches are of different sizes.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +76,22 @@ class Gradient:
         whole = mean * len(each) if of > 1 else mean
         gradients = torch.autograd.grad(whole, list(self.parameters), allow_unused=True)
         return Pass(values.detach(), mean.detach(), len(each)), list(gradients)
+
+
+@contextmanager
+def unchanged(network: nn.Module) -> Iterator[None]:
+    """Leave the buffers of `network`, its modes and what is drawn by chance as they were."""
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    modes = [(module, module.training) for module in network.modules()]
+    devices = {each.device for each in network.parameters() if each.is_cuda}
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            yield
+    finally:
+        for buffer, before in buffers:
+            buffer.copy_(before)
+        for module, training in modes:
+            module.training = training
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:

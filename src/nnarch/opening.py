@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from nnarch import threads
 from nnarch.experiment import Experiment
 from nnarch.optim.groups import assigned, few, numbers_of
 from nnarch.registry import optimizers
@@ -15,6 +16,8 @@ def sentences(ready: Experiment) -> list[str]:
     optimizer = ready.config.optimizer
     rate = optimizer.get("lr", ready.training.base_lrs[0])
     cpu = f", {ready.threads} thread{'s' * (ready.threads > 1)}"
+    if threads.chosen(ready.config.threads, ready.step_flops) > ready.threads:
+        cpu += " since other programs use the cores"
     said = [
         f"{ready.task}",
         f"{sum(rows.values()):,} {ready.dataset.noun} ({parts}), {_inputs(ready)}",
@@ -76,4 +79,5 @@ def warnings(ready: Experiment) -> list[str]:
         said.append(f"classes are very unequal: always the commonest is right {share:.1%}")
     if optimizers.get(config.optimizer["name"]).facts.get("closure") and config.batch_size != "all":
         said.append(f"{config.optimizer['name']} expects batch_size: all")
+    said += [ready.engine.warning] if ready.engine.warning else []
     return said + (ready.warm_start.warnings if ready.warm_start else [])

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nnarch import devices, plugins, prediction, runconfig
+from nnarch import devices, plugins, prediction, runconfig, threads
 from nnarch.checkpoint import Checkpoint
 from nnarch.data import dataset as datasets
 from nnarch.data import identity, newdata, parting
@@ -89,7 +89,7 @@ def evaluate_run(
             measured.append(_metric(name, predictor.task))
     rows = _given(opened, spec, data) if data else _own(opened, run, spec, part)
     device = devices.choose("auto")
-    with devices.computing(device, max(1, devices.threads(_told(run, "threads"), 0))):
+    with devices.computing(device, max(1, threads.chosen(_told(run, "threads"), 0))):
         return evaluate(
             predictor.network.to(device),
             predictor.loss,
@@ -110,7 +110,7 @@ def predict(run: RunDir, data: Path, keep: Sequence[str] = ()) -> Iterator[predi
     """
     opened = _opened(run, "best")
     spec = runconfig.load(run, opened.meta).data
-    with devices.computing(torch.device("cpu"), max(1, devices.threads(_told(run, "threads"), 0))):
+    with devices.computing(torch.device("cpu"), max(1, threads.chosen(_told(run, "threads"), 0))):
         yield from prediction.frames(opened.predictor, spec, data, keep)
 
 

@@ -9,7 +9,7 @@ several times to a row; `answered` and `of_each_member` lay them side by side, s
 metric see one answer a row and need not know of either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -35,6 +35,18 @@ class Batch:
     target: "torch.Tensor"
     other: "torch.Tensor | None" = None
     share: "torch.Tensor | None" = None
+
+    @property
+    def tensors(self) -> "list[torch.Tensor]":
+        """What it is made of."""
+        if self.other is None or self.share is None:
+            return [self.inputs, self.target]
+        return [self.inputs, self.target, self.other, self.share]
+
+    @property
+    def kind(self) -> Hashable:
+        """What batches have in common whose tensors are of the same shapes."""
+        return self.inputs.shape, self.target.shape, self.other is None
 
 
 Augmentation: TypeAlias = Callable[[Batch], Batch]

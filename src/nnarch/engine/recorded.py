@@ -5,16 +5,16 @@ forward, loss and backward are repeated without autograd. A program is trusted a
 the gradient that autograd gives, bit for bit, of every batch that it was tried on.
 """
 
-import contextlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnarch.data.batch import Batch
 from nnarch.engine.eager import Eager
 from nnarch.engine.recording import Recording, Unrepeatable, record
-from nnarch.gradient import Gradient, Pass
+from nnarch.errors import cause, is_out_of_memory
+from nnarch.gradient import Gradient, Pass, unchanged
 from nnarch.optim.stepper import Stepper
 
 
@@ -31,18 +31,18 @@ class Recorded:
         self._gradient, self._optimizer = gradient, optimizer
         self._eager = Eager(gradient, optimizer)
         self._programs: dict[Hashable, tuple[Recording, int]] = {}
-        with _unchanged(gradient.network):
+        with unchanged(gradient.network):
             optimizer.settle(gradient(batches[:1])[1])
         for batch in batches:
-            if _kind(batch) not in self._programs:
+            if batch.kind not in self._programs:
                 self._record(batch)
             self._try(batch)
 
     def __call__(self, batches: Sequence[Batch]) -> list[Pass]:
-        if len(batches) > 1 or (found := self._programs.get(_kind(batches[0]))) is None:
+        if len(batches) > 1 or (found := self._programs.get(batches[0].kind)) is None:
             return self._eager(batches)
         recording, answers = found
-        values, mean, *joined = recording.program(*_tensors(batches[0]))
+        values, mean, *joined = recording.program(*batches[0].tensors)
         self._optimizer.advance(joined)
         return [Pass(values, mean, answers)]
 
@@ -62,42 +62,24 @@ class Recorded:
             return results
 
         moving = [*network.parameters(), *network.buffers()]
-        with _unchanged(network):
-            recording = record(compute, _tensors(batch), moving)
-        self._programs[_kind(batch)] = recording, answers
+        with unchanged(network):
+            recording = record(compute, batch.tensors, moving)
+        self._programs[batch.kind] = recording, answers
 
     def _computed(self, batch: Batch) -> tuple[Pass, list[Tensor]]:
         [made], gradients = self._gradient([batch])
         return made, [made.values, made.mean, *self._optimizer.joined(gradients)]
 
     def _try(self, batch: Batch) -> None:
-        network, (recording, _) = self._gradient.network, self._programs[_kind(batch)]
-        with _unchanged(network):
+        network, (recording, _) = self._gradient.network, self._programs[batch.kind]
+        with unchanged(network):
             expected = [*self._computed(batch)[1], *map(torch.clone, network.buffers())]
-        with _unchanged(network):
-            given = [*recording.program(*_tensors(batch)), *map(torch.clone, network.buffers())]
+        try:
+            with unchanged(network):
+                given = [*recording.program(*batch.tensors), *map(torch.clone, network.buffers())]
+        except Exception as error:
+            if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
+                raise
+            raise Unrepeatable(f"what was recorded fails: {cause(error)}") from error
         if not all(map(torch.equal, given, expected)):
             raise Unrepeatable("on another batch what was recorded gives other numbers")
-
-
-def _kind(batch: Batch) -> Hashable:
-    return batch.inputs.shape, batch.target.shape, batch.other is None
-
-
-def _tensors(batch: Batch) -> list[Tensor]:
-    if batch.other is None or batch.share is None:
-        return [batch.inputs, batch.target]
-    return [batch.inputs, batch.target, batch.other, batch.share]
-
-
-@contextlib.contextmanager
-def _unchanged(network: nn.Module) -> Iterator[None]:
-    """Leave the network's buffers and what is drawn by chance as they were."""
-    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    devices = {each.device for each in network.parameters() if each.is_cuda}
-    try:
-        with torch.random.fork_rng(devices=list(devices)):
-            yield
-    finally:
-        for buffer, before in buffers:
-            buffer.copy_(before)

@@ -238,7 +238,8 @@ class _Writer:
         made = [self._new_name(each) for each in (call.result if several else [call.result])]
         if set(made) <= {"_"}:
             return [], written
-        return [name for name in made if name != "_"], f"{', '.join(made)} = {written}"
+        left = "".join(f"{name}, " for name in made) if several else made[0]
+        return [name for name in made if name != "_"], f"{left} = {written}"
 
     def _new_name(self, made: Any) -> str:
         """The name that a call's result is to be given, `_` where it has one or needs none."""

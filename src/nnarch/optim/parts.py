@@ -68,11 +68,13 @@ class Part:
         return joined([each for each in own if each is not None])
 
     def states(self) -> list[Numbers]:
-        """The state of each parameter, as views of that of all."""
+        """The state of each parameter, as views of that of all; its numbers are floats."""
         states: list[Numbers] = [{} for _ in self.parameters]
         for name, value in (self.state or {}).items():
-            is_tensor = isinstance(value, torch.Tensor)
-            pieces = _cut(value, self.parameters) if is_tensor else [value] * len(states)
+            if isinstance(value, torch.Tensor) and value.dim():
+                pieces = _cut(value, self.parameters)
+            else:
+                pieces = [float(value)] * len(states)
             for state, piece in zip(states, pieces, strict=True):
                 state[name] = piece
         return states
