@@ -72,7 +72,7 @@ COMPUTE = (
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
     "average", "engine.eager", "engine.recording", "engine.recorded", "engine.purestep",
     "engine.captured", "engine", "engine.chance", "engine.compiled", "compilation", "training",
-    "predictor",
+    "stepping", "predictor",
     "prediction",
 )  # fmt: skip
 DISK = (

@@ -59,7 +59,7 @@ def trained(ready: Experiment) -> list[Record]:
 
 
 def with_step(ready: Experiment, kind: type[Eager] | type[Captured]) -> Experiment:
-    gradient, optimizer = experiment.gradient_for(ready, ready.training), ready.training.optimizer
+    gradient, optimizer = ready.stepping(ready.training).gradient, ready.training.optimizer
     assert isinstance(optimizer, Stepper)
     step = Eager(gradient, optimizer)
     if kind is Captured:

@@ -90,7 +90,7 @@ def trained(ready: Experiment) -> list[Record]:
 
 def eager(ready: Experiment) -> Experiment:
     """The same, by autograd."""
-    gradient = experiment.gradient_for(ready, ready.training)
+    gradient = ready.stepping(ready.training).gradient
     step = Eager(gradient, ready.training.optimizer)
     ready.engine = replace(ready.engine, name="eager", step=step)
     return ready
@@ -173,7 +173,7 @@ def chosen(network: nn.Module, ready: Experiment, loss: Loss | None = None) -> e
     """The engine for another network or loss on the rows of `ready`."""
     stepper = optimizers.build(ready.config.optimizer, network.parameters())
     gradient = replace(
-        experiment.gradient_for(ready, ready.training),
+        ready.stepping(ready.training).gradient,
         network=network,
         parameters=list(network.parameters()),
         loss=loss or ready.loss,

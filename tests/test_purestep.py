@@ -67,7 +67,7 @@ def parts(batch: Batch) -> list[Tensor]:
 
 
 def pure(ready: Experiment, batch: Sequence[Tensor]) -> PureStep:
-    gradient = experiment.gradient_for(ready, ready.training)
+    gradient = ready.stepping(ready.training).gradient
     optimizer = ready.training.optimizer
     assert isinstance(optimizer, Stepper)
     optimizer.settle(gradient([Batch(*batch)])[1])
@@ -88,7 +88,7 @@ def check(changes: dict[str, Any], rtol: float, atol: float) -> None:
         ours.append(values)
     step.keep(moving.tensors)
     torch.manual_seed(2)
-    gradient = experiment.gradient_for(reference, reference.training)
+    gradient = reference.stepping(reference.training).gradient
     eager = Eager(gradient, reference.training.optimizer)
     for batch in batches:
         theirs += [made.values for made in eager([Batch(*batch)])]

@@ -32,7 +32,7 @@ def prepared(**changes: Any) -> Experiment:
 def records(ready: Experiment, **changes: Any) -> Iterator[Record]:
     return train(
         ready.training,
-        experiment.engine_for(ready, ready.training),
+        ready.stepping(ready.training).engine(1),
         ready.loss,
         ready.rows["train"],
         ready.dataset.preprocess.target.scale,

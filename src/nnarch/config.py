@@ -78,7 +78,8 @@ class Config(Section):
         default="auto", description="Where to compute; auto takes a GPU if there is one."
     )
     threads: Count | Literal["auto"] = Field(
-        default="auto", description="CPU threads; auto takes one where the network is small."
+        default="auto",
+        description="CPU threads; auto goes by the work of a step, and is one on a busy machine.",
     )
     data: Annotated[Spec, Named("data")] = Field(description="Where the rows come from.")
     model: Annotated[Spec, Named("model")] = Field(
@@ -124,7 +125,7 @@ class Config(Section):
         default="float32", description="Numbers to compute in; bf16 keeps the weights in float32."
     )
     compile: bool = Field(
-        default=False, description="Let torch.compile make the network faster, after a while."
+        default=False, description="Compile several steps into one call, which takes seconds."
     )
     clip: Clip | None = Field(default=None, description="Bounds on the gradient.")
     average: Average | None = Field(

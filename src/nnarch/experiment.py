@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnarch import compatibility, compilation, devices, engine, machine, plugins, threads, warmstart
+from nnarch import compatibility, devices, machine, plugins, warmstart
 from nnarch.average import Average
 from nnarch.config import Config
 from nnarch.data import dataset as datasets
-from nnarch.data.batch import Batch
 from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
 from nnarch.data.hosted import placed
@@ -25,8 +24,7 @@ from nnarch.data.task import REGRESSION, Task
 from nnarch.engine import Engine
 from nnarch.errors import ConfigError, RunError, cause
 from nnarch.evaluation import Evaluation, evaluate, outputs, rows_at_once
-from nnarch.freezing import freeze, set_to_train
-from nnarch.gradient import Gradient, unchanged
+from nnarch.freezing import freeze
 from nnarch.losses import Loss
 from nnarch.models import network as networks
 from nnarch.models.network import Size
@@ -39,7 +37,8 @@ from nnarch.registry import (
     sources,
 )
 from nnarch.schedules import Observer, with_warmup
-from nnarch.training import Settings, Training, augmented, batch_sizes
+from nnarch.stepping import Stepping
+from nnarch.training import Settings, Training
 from nnarch.warmstart import WarmStart
 
 FEW = 64  # rows, to try a network on
@@ -56,17 +55,22 @@ class Experiment:
     loss: Loss
     size: Size
     device: torch.device
-    threads: int
     rows: dict[str, Rows]
     settings: Settings
     training: Training
     warm_start: WarmStart | None = None
+    threads: int = field(init=False)
     engine: Engine = field(init=False)
 
     @property
     def step_flops(self) -> float:
-        """The operations of one step."""
-        return _step_flops(self.size, self.settings.batch_size)
+        """The operations of one step: forward, and backward as two of it."""
+        return 3.0 * self.size.flops * self.settings.batch_size
+
+    def stepping(self, training: Training) -> Stepping:
+        """How steps of `training` are taken, which is this one's or like it."""
+        config, loss, rows = self.config, self.loss, self.rows["train"]
+        return Stepping(config, training, loss, rows, self.settings, self.device, self.step_flops)
 
     @property
     def task(self) -> Task:
@@ -131,73 +135,14 @@ def with_data(
         freeze(network, config.freeze)
     rows = placed(dataset.parts, device, dtype, devices.room(device))
     settings, training = _settings(config, dataset), training_of(config, network)
-    count = threads.chosen(config.threads, _step_flops(size, settings.batch_size))
     if state is not None:
         _restore(training, state)
-    ready = Experiment(
-        config, dataset, loss, size, device, count, rows, settings, training, warm_start
-    )
+    ready = Experiment(config, dataset, loss, size, device, rows, settings, training, warm_start)
     _check_outputs(ready)
-    if config.threads == "auto" and count > 1 and device.type == "cpu":
-        ready.threads = _threads_for(ready)
-    ready.engine = engine_for(ready, training)
+    stepping = ready.stepping(training)
+    ready.threads = stepping.threads()
+    ready.engine = stepping.engine(ready.threads)
     return ready
-
-
-def gradient_for(ready: Experiment, training: Training) -> Gradient:
-    """What a step of `training` goes down."""
-    config, rows = ready.config, ready.rows["train"]
-    groups = training.optimizer.param_groups
-    parameters = [each for group in groups for each in group["params"]]
-    loss, precision, clip = ready.loss, config.precision, config.clip
-    return Gradient(training.network, parameters, loss, rows, precision, clip)
-
-
-def _threads_for(ready: Experiment) -> int:
-    """As many as there are, or fewer where the machine is busy."""
-    network = ready.training.network
-    gradient = gradient_for(ready, ready.training)
-    with devices.computing(ready.device, ready.threads), unchanged(network):
-        set_to_train(network)
-        batches = _first_batches(ready.rows["train"], ready.settings)
-        return threads.heeding_others(ready.threads, lambda: gradient(batches[:1]))
-
-
-def engine_for(ready: Experiment, training: Training) -> Engine:
-    """What computes the steps of `training`, which is that of `ready` or like it.
-
-    Raises: MachineError where the config asks for what cannot be had here.
-    """
-    config, settings, rows = ready.config, ready.settings, ready.rows["train"]
-    network, optimizer = training.network, training.optimizer
-    gradient = gradient_for(ready, training)
-    with devices.computing(ready.device, ready.threads):
-        mode = network.training
-        set_to_train(network)
-        batches = _first_batches(rows, settings)
-        made = engine.choose(
-            gradient,
-            optimizer,
-            training.average,
-            batches,
-            ready.step_flops,
-            config.accumulate,
-            capture=not config.compile,
-        )
-        if config.compile:
-            sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
-            epochs = settings.epochs - training.epoch
-            made = compilation.compiled(made, gradient, batches, sizes, epochs)
-        network.train(mode)
-    return made
-
-
-def _first_batches(rows: Rows, settings: Settings) -> list[Batch]:
-    """Two batches as training will have them, and one of each other size."""
-    sizes = batch_sizes(len(rows), settings.batch_size, settings.drop_last)
-    sizes = sizes[:2] + sorted(set(sizes[2:]) - set(sizes[:2]))
-    batches = rows.first(sum(sizes)).epoch(sizes, settings.seed, 1, "sequential")
-    return [augmented(batch, settings.augment) for batch in batches]
 
 
 def _restore(training: Training, state: Mapping[str, Any]) -> None:
@@ -266,10 +211,6 @@ def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
                 f"{memory / 2**30:,.0f} GiB",
             )
     return size
-
-
-def _step_flops(size: Size, rows: int) -> float:
-    return 3.0 * size.flops * rows  # backward takes twice what forward does
 
 
 def _check_outputs(ready: Experiment) -> None:

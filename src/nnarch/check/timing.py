@@ -58,7 +58,7 @@ def measure(ready: Experiment) -> Timing:
     with devices.computing(ready.device, ready.threads):
         network = copy.deepcopy(ready.training.network)
         training = experiment.training_of(ready.config, network)
-        engine = experiment.engine_for(ready, training)
+        engine = ready.stepping(training).engine(ready.threads)
         clock = _Clock(ready.device, calls := _calls(len(rows), settings, engine.at_once))
         scale = ready.dataset.preprocess.target.scale
         evaluate = clock.apart(lambda: ready.evaluate("val"))
