@@ -70,8 +70,8 @@ COMPUTE = (
     "optim.from_torch", "optim",
     "optim.statesize", "optim.groups", "freezing",
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
-    "average", "engine.eager", "engine.recording", "engine.recorded", "engine.purestep",
-    "engine.captured", "engine", "engine.chance", "engine.compiled", "compilation", "training",
+    "average", "engine.eager", "engine.program", "engine.recording", "engine.recorded",
+    "engine.purestep", "engine.captured", "engine", "engine.chance", "engine.compiled", "compilation", "training",
     "stepping", "predictor",
     "prediction",
 )  # fmt: skip

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnarch.engine.recording import Recording, Unrepeatable, record
+from nnarch.engine.program import Recording
+from nnarch.engine.recording import Unrepeatable, record
 
 
 def recorded(

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nnarch.data.batch import Batch
 from nnarch.engine.eager import Eager
-from nnarch.engine.recording import Recording, Unrepeatable, record
+from nnarch.engine.program import Recording
+from nnarch.engine.recording import Unrepeatable, record
 from nnarch.errors import cause, is_out_of_memory
 from nnarch.gradient import Gradient, Pass, unchanged
 from nnarch.optim.stepper import Stepper
