@@ -71,8 +71,8 @@ COMPUTE = (
     "optim.statesize", "optim.groups", "freezing",
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
     "average", "engine.eager", "engine.program", "engine.recording", "engine.recorded",
-    "engine.purestep", "engine.captured", "engine", "engine.chance", "engine.compiled", "compilation", "training",
-    "stepping", "predictor",
+    "engine.purestep", "engine.captured", "engine", "engine.chance", "engine.compiled",
+    "compilation", "training", "stepping", "predictor",
     "prediction",
 )  # fmt: skip
 DISK = (

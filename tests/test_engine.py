@@ -23,6 +23,7 @@ NUMBERS = {"source": "synthetic", "rows": 150, "features": 4, "noise": 0.5}
 CLASSES = {"source": "synthetic", "kind": "blobs", "rows": 150, "features": 4, "classes": 3}
 TWO = {**CLASSES, "classes": 2}
 DIGITS = {"source": "sklearn", "dataset": "digits", "images": True}
+IMAGES = {"data": DIGITS, "batch_size": 600, "epochs": 1}
 WAVES = {"source": "waves", "steps": 120, "lookback": 12, "horizon": 2}
 BASE: dict[str, Any] = {
     "data": NUMBERS,
@@ -36,10 +37,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "resnet_mlp": {"model": {"name": "resnet_mlp", "width": 8, "depth": 1}},
     "ft_transformer": {"model": {"name": "ft_transformer", "width": 8, "depth": 1, "heads": 2}},
     "tabm": {"model": {"name": "tabm", "widths": [8], "members": 3}},
-    "cnn": {"data": DIGITS, "model": {"name": "cnn", "widths": [4], "normalization": "batch"}},
-    "resnet": {"data": DIGITS, "model": {"name": "resnet", "stages": [1, 1], "width": 4}},
-    "mixer": {"data": DIGITS, "model": {"name": "mixer", "width": 8, "depth": 1, "patch": 4}},
-    "vit": {"data": DIGITS, "model": {"name": "vit", "width": 8, "depth": 1, "heads": 2}},
+    "cnn": {**IMAGES, "model": {"name": "cnn", "widths": [4], "normalization": "batch"}},
+    "resnet": {**IMAGES, "model": {"name": "resnet", "stages": [1, 1], "width": 4}},
+    "mixer": {**IMAGES, "model": {"name": "mixer", "width": 8, "depth": 1, "patch": 4}},
+    "vit": {**IMAGES, "model": {"name": "vit", "width": 8, "depth": 1, "heads": 2}},
     "rnn": {"data": WAVES, "model": {"name": "rnn", "width": 6}},
     "tcn": {"data": WAVES, "model": {"name": "tcn", "width": 4, "depth": 2}},
     "transformer": {"data": WAVES, "model": {"name": "transformer", "width": 8, "depth": 1}},
@@ -64,7 +65,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "data": CLASSES,
         "loss": {"name": "cross_entropy", "class_weights": "balanced", "label_smoothing": 0.1},
     },
-    "mixed rows": {"data": DIGITS, "augment": ["flip", "mixup"], "batch_size": 256},
+    "mixed rows": {"data": DIGITS, "augment": ["flip", "mixup"], "batch_size": 600},
     "one row left over": {"data": {**NUMBERS, "rows": 121}},
     "wide": {"model": {"widths": [300, 300]}, "optimizer": "adamw"},
 }

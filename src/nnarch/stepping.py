@@ -51,7 +51,10 @@ class Stepping:
             return count
         gradient = self.gradient
         with self._tried(count) as batches:
-            return threads.heeding_others(count, lambda: gradient(batches[:1]))
+            inputs, target = batches[0].inputs, batches[0].target
+            few = max(2, int(len(inputs) * min(1.0, threads.TRIED / self.flops)))
+            batch = Batch(inputs[:few], target[:few])
+            return threads.heeding_others(count, lambda: gradient([batch]))
 
     def engine(self, count: int) -> Engine:
         """What takes the steps, with `count` threads.

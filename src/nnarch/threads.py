@@ -18,6 +18,7 @@ from nnarch.machine import cores
 # each thread is to have half a millisecond of them.
 SMALL_STEP, A_THREAD = 1e8, 2.5e7
 USUAL = torch.get_num_threads()  # by OMP_NUM_THREADS, if that is set
+TRIED = 1e9  # operations, of a longer step's first rows
 TURNS, SECONDS = 5, 0.2  # to try for
 CLEARLY = 1.3  # times faster, than which a quiet machine's one thread never is
 
