@@ -8,7 +8,7 @@ import torch
 
 import nnarch
 from nnarch import config as configs
-from nnarch import experiment, machine, threads
+from nnarch import experiment, machine, opening, threads
 
 MOST = min(threads.USUAL, machine.cores())
 
@@ -35,16 +35,37 @@ def test_one_is_taken_where_several_wait_for_each_other(
     assert torch.get_num_threads() == before
 
 
+CONFIG = {
+    "name": "wide",
+    "data": {"source": "synthetic", "rows": 400, "features": 64},
+    "model": {"widths": [1024], "normalization": "batch", "dropout": 0.1},
+    "batch_size": "all",
+    "epochs": 1,
+}
+
+
 def test_a_number_that_is_asked_for_is_not_questioned(tmp_path: Path) -> None:
-    config = {
-        "name": "asked",
-        "data": {"source": "synthetic", "rows": 400, "features": 64},
-        "model": {"widths": [600]},
-        "batch_size": "all",
-        "epochs": 1,
-        "threads": 2,
-    }
-    run = nnarch.train(config, runs_dir=tmp_path)
+    run = nnarch.train({**CONFIG, "threads": 2}, runs_dir=tmp_path)
     assert run.about["threads"] == min(2, machine.cores())
-    ready = experiment.prepare(configs.load({**config, "threads": "auto"}))
-    assert ready.threads in (1, MOST)
+
+
+def test_to_try_threads_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "USUAL", 2)
+    plain = experiment.prepare(configs.load({**CONFIG, "threads": 1}))
+    before = torch.get_rng_state(), torch.get_num_threads()
+    tried = experiment.prepare(configs.load({**CONFIG, "threads": "auto"}))
+    assert threads.chosen("auto", tried.step_flops) == min(2, machine.cores())
+    assert tried.threads in (1, min(2, machine.cores()))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.get_num_threads() == before[1]
+    state = plain.training.network.state_dict()
+    for name, value in tried.training.network.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_why_there_is_but_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "USUAL", 2)
+    ready = experiment.prepare(configs.load({**CONFIG, "threads": "auto"}))
+    ready.threads = 1
+    told = "1 thread since other programs use the cores" in " ".join(opening.sentences(ready))
+    assert told is (machine.cores() > 1)
