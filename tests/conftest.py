@@ -52,8 +52,6 @@ threads: 1
 SOURCE = str(Path(library.__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
 
-NO_TORCH = 'raise ImportError("torch was imported before it was needed")\n'
-
 
 def error_lines(done: Done) -> list[str]:
     """What a command that failed said: lines of `error: ` on standard error, nothing else."""
@@ -107,17 +105,13 @@ def nnarch_forked(child: "Start", tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def nnarch_light(
-    nnarch: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Command:
-    """`nnarch` on a machine where importing torch is a fault; all that is written is refused."""
-    without = tmp_path_factory.mktemp("without") / "torch.py"
-    without.write_text(NO_TORCH)
-    path = os.pathsep.join([str(without.parent), os.environ["PYTHONPATH"]])
+def nnarch_light(light_nursery: "Start", tmp_path: Path) -> Command:
+    """`nnarch` where importing torch is a fault; all that is written is refused."""
 
-    def run(*words: str | Path, stdin: str | bytes | None = None) -> Done:
+    def run(*words: str | Path) -> Done:
         before = sorted(tmp_path.rglob("*"))
-        done = nnarch(*words, stdin=stdin, env={"PYTHONPATH": path})
+        begun = light_nursery(tmp_path, list(map(str, words)), {}, None)
+        done = Done(list(words), begun.wait(), begun.stdout, begun.stderr)
         assert sorted(tmp_path.rglob("*")) == before, "something was written"
         return done
 

@@ -5,6 +5,7 @@ in the normal suite, `whole` of them under `pytest tests/reliability --whole`. W
 is summed over all of them, in whichever process they ran, and printed at the end.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -13,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+NO_TORCH = 'raise ImportError("torch was imported before it was needed")\n'
 NURSERY = Path(__file__).with_name("nursery.py")
 PATIENCE = 120.0  # seconds that any child is given
 
@@ -104,14 +106,14 @@ class Child:
 Start = Callable[..., Child]
 
 
-@pytest.fixture(scope="session")
-def _nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    with subprocess.Popen(
-        [sys.executable, NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+@contextlib.contextmanager
+def _begun(home: Path, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Start]:
+    """A nursery that keeps what its children say in `home`."""
+    command, pipe = [sys.executable, NURSERY, *words], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env) as process:
         assert process.stdin
         assert process.stdout
-        home, numbers = tmp_path_factory.mktemp("children"), itertools.count()
+        numbers = itertools.count()
         assert process.stdout.readline() == "ready\n"
 
         def ask(order: dict[str, Any]) -> Any:
@@ -132,6 +134,23 @@ def _nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
         yield start
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def _nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    with _begun(tmp_path_factory.mktemp("children")) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def light_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Whose children stop where they import torch."""
+    without = tmp_path_factory.mktemp("without") / "torch.py"
+    without.write_text(NO_TORCH)
+    path = os.pathsep.join([str(without.parent), os.environ["PYTHONPATH"]])
+    home = tmp_path_factory.mktemp("children")
+    with _begun(home, "light", env={**os.environ, "PYTHONPATH": path}) as start:
+        yield start
 
 
 @pytest.fixture

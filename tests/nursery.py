@@ -3,7 +3,8 @@
 To start Python and torch takes two seconds, and the harness of `reliability/` starts nnarch
 hundreds of times, mostly to kill it. A child of this process is a process of its own, with its own
 signals, files and end; only its imports are inherited. It runs as `python nursery.py`, takes a line
-of JSON a command on standard input, and answers each with a line.
+of JSON a command on standard input, and answers each with a line. As `python nursery.py light` it
+imports no torch, and neither may its children.
 """
 
 import json
@@ -28,9 +29,11 @@ def _child(order: dict[str, Any]) -> None:
     )
     code: Any = 1
     try:
-        from nnarch import cli, keeper
+        from nnarch import cli
 
         if order.get("save_every") is not None:
+            from nnarch import keeper
+
             keeper.SAVE_EVERY = order["save_every"]
         cli.main()
     except SystemExit as ending:
@@ -41,16 +44,23 @@ def _child(order: dict[str, Any]) -> None:
         os._exit(code if isinstance(code, int) else 1)
 
 
-def main() -> None:
+def _import_all() -> None:
     import numpy  # noqa: F401
     import safetensors.torch  # noqa: F401
     import sklearn.utils  # noqa: F401
     import torch
 
-    import nnarch.cli
     import nnarch.run  # noqa: F401
 
     torch.set_num_threads(1)
+
+
+def main() -> None:
+    import nnarch.cli
+    import nnarch.config  # noqa: F401
+
+    if sys.argv[1:] != ["light"]:
+        _import_all()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # which whoever started this may have had ignored
     print("ready", flush=True)

@@ -18,6 +18,7 @@ from nnarch.errors import OUT_OF_MEMORY, MachineError, is_out_of_memory
 
 requirements.check("torch", torch.__version__)  # an older one would fail somewhere, some time
 
+
 def available() -> list[str]:
     """The devices of this machine, by the names that a config gives them."""
     cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
