@@ -53,7 +53,7 @@ class Stop:
 
 @contextlib.contextmanager
 def noted() -> Iterator[Stop]:
-    """Note signals instead of dying of them, for as long as this lasts.
+    """Note signals instead of dying of them, for as long as this lasts; after one, to the end.
 
     Raises: Ended where one came so late that whoever works did not hear of it.
     """
@@ -64,8 +64,9 @@ def noted() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if stop.signal_number is None:  # after one, those before would take a second for the first
+            for number, handler in before.items():
+                signal.signal(number, handler)
     if stop.signal_number is not None:
         raise Ended(stop.signal_number)
 

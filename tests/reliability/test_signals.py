@@ -224,7 +224,8 @@ def test_a_second_signal_ends_it_at_once(
     wait_for(lambda: RunDir(begun).about["status"] == "running", disturbed)
     disturbed.kill(SIGNALS[seed % 3])
     assert end_by(disturbed, SIGNALS[chance.randrange(3)], chance.uniform(0, 0.02)) < 1
-    assert disturbed.wait() in (129, 130, 143)
+    code = disturbed.wait()  # of a signal that nobody hears, the shell adds 128 to its number
+    assert (128 - code if code < 0 else code) in (129, 130, 143), disturbed.stderr
     assert outcome(begun)["epochs"] >= before["epochs"]
     again = child("resume", begun, "--quiet")
     assert again.wait() == 0, again.stderr
