@@ -7,7 +7,7 @@ it: how a number comes about is the business of the engine, which number it is i
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -127,12 +127,11 @@ def _hindrance(gradient: Gradient, step_flops: float, accumulate: int) -> str | 
 
 def _is_known(part: nn.Module | Callable[..., object]) -> bool:
     """Whether it comes from torch or nnarch, whose modules do the same at every step."""
-    return _named(part).__module__.split(".")[0] in ("torch", "nnarch")
+    return str(_named(part).__module__).split(".")[0] in ("torch", "nnarch")
 
 
-def _named(part: nn.Module | Callable[..., object]) -> Callable[..., object]:
-    """The class of a module, or the function itself, without what it was given beforehand."""
-    named = type(part) if isinstance(part, nn.Module) else part
-    while isinstance(named, partial):
-        named = named.func
-    return named
+def _named(part: nn.Module | Callable[..., object]) -> Any:
+    """The function itself, without what it was given beforehand, or the class of what it is."""
+    while isinstance(part, partial):
+        part = part.func
+    return part if hasattr(part, "__qualname__") else type(part)

@@ -53,6 +53,7 @@ class Captured:
         self._gradient, self._groups = gradient, optimizer.param_groups
         device = optimizer.parameters[0].device
         exact = {"dtype": torch.float64, "device": device}
+        before = [part.state for part in optimizer.parts]
         for part in optimizer.parts:
             part.state = {
                 name: value if isinstance(value, Tensor) else torch.tensor(value, **exact)
@@ -62,9 +63,14 @@ class Captured:
         self._rates = [torch.zeros((), **exact) for _ in self._groups]
         self._known = [0.0 for _ in self._groups]  # what lies in the rates
         self._graphs: dict[Hashable, Graph] = {}
-        for batch in batches:
-            if batch.kind not in self._graphs:
-                self._graphs[batch.kind] = self._captured(batch)
+        try:
+            for batch in batches:
+                if batch.kind not in self._graphs:
+                    self._graphs[batch.kind] = self._captured(batch)
+        except BaseException:
+            for part, state in zip(optimizer.parts, before, strict=True):
+                part.state = state
+            raise
 
     def __call__(self, batches: Sequence[Batch]) -> list[Pass]:
         [batch] = batches
