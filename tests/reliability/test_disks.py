@@ -80,9 +80,12 @@ class Disk:
 
     def fill(self) -> Path:
         """A file that takes all the room there is."""
-        path, room = self.path / "filler", os.statvfs(self.path)
+        path = self.path / "filler"
         with open(path, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+            while (room := os.statvfs(self.path)).f_bavail:
+                size, free = os.fstat(file.fileno()).st_size, room.f_bavail * room.f_frsize
+                with contextlib.suppress(OSError):  # a run may have taken some of it meanwhile
+                    os.posix_fallocate(file.fileno(), size, free)
         return path
 
     def used(self, what: str) -> int:
