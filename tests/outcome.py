@@ -1,4 +1,4 @@
-"""What a run came to, so that two runs can be compared bit for bit, and a run half done."""
+"""What a run came to, so that two can be compared bit for bit, and runs half done or not kept."""
 
 import contextlib
 from pathlib import Path
@@ -10,6 +10,7 @@ from nnarch import config as configs
 from nnarch import experiment
 from nnarch import run as runs
 from nnarch.rundir import RunDir
+from nnarch.training import Record, train
 
 
 def halfway(config: Path, epochs: int, root: Path) -> Path:
@@ -22,6 +23,21 @@ def halfway(config: Path, epochs: int, root: Path) -> Path:
         while next(records).epoch < epochs:
             pass
     return run.path
+
+
+def trained(ready: experiment.Experiment) -> list[Record]:
+    """The epochs of an experiment, with nothing on disk."""
+    return list(
+        train(
+            ready.training,
+            ready.engine,
+            ready.loss,
+            ready.rows["train"],
+            ready.dataset.preprocess.target.scale,
+            lambda: ready.evaluate("val"),
+            ready.settings,
+        )
+    )
 
 
 def outcome(path: Path) -> dict[str, Any]:

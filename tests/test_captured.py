@@ -17,7 +17,7 @@ from nnarch.experiment import Experiment
 from nnarch.freezing import set_to_train
 from nnarch.optim.stepper import Stepper
 from nnarch.registry import optimizers
-from nnarch.training import Record, train
+from outcome import trained
 
 BASE: dict[str, Any] = {
     "data": {"source": "synthetic", "rows": 150, "features": 4, "noise": 0.5},
@@ -42,20 +42,6 @@ CASES: dict[str, dict[str, Any]] = {
 
 def prepared(changes: dict[str, Any]) -> Experiment:
     return experiment.prepare(configs.load({**BASE, **changes}))
-
-
-def trained(ready: Experiment) -> list[Record]:
-    return list(
-        train(
-            ready.training,
-            ready.engine,
-            ready.loss,
-            ready.rows["train"],
-            ready.dataset.preprocess.target.scale,
-            lambda: ready.evaluate("val"),
-            ready.settings,
-        )
-    )
 
 
 def with_step(ready: Experiment, kind: type[Eager] | type[Captured]) -> Experiment:

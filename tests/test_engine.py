@@ -17,7 +17,7 @@ from nnarch.engine.eager import Eager
 from nnarch.experiment import Experiment
 from nnarch.losses import Loss
 from nnarch.registry import losses, models, optimizers
-from nnarch.training import Record, train
+from outcome import trained
 
 NUMBERS = {"source": "synthetic", "rows": 150, "features": 4, "noise": 0.5}
 CLASSES = {"source": "synthetic", "kind": "blobs", "rows": 150, "features": 4, "classes": 3}
@@ -73,20 +73,6 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 def prepared(changes: dict[str, Any]) -> Experiment:
     return experiment.prepare(configs.load({**BASE, **changes}))
-
-
-def trained(ready: Experiment) -> list[Record]:
-    return list(
-        train(
-            ready.training,
-            ready.engine,
-            ready.loss,
-            ready.rows["train"],
-            ready.dataset.preprocess.target.scale,
-            lambda: ready.evaluate("val"),
-            ready.settings,
-        )
-    )
 
 
 def eager(ready: Experiment) -> Experiment:

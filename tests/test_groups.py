@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import nnarch
+import outcome
 from nnarch import config as configs
 from nnarch import experiment, opening
 from nnarch.errors import ConfigError
@@ -16,7 +17,6 @@ from nnarch.freezing import freeze, set_to_train
 from nnarch.models.embedding import ColumnEmbedding
 from nnarch.optim.groups import assigned, chosen, in_groups, kinds_of
 from nnarch.registry import optimizers
-from nnarch.training import train
 
 SMALL = {"source": "synthetic", "rows": 300, "features": 4}
 BASE: dict[str, Any] = {"data": SMALL, "model": {"widths": [8]}, "epochs": 2, "threads": 1}
@@ -29,17 +29,7 @@ def prepared(**changes: Any) -> Experiment:
 
 def trained(**changes: Any) -> Experiment:
     ready = prepared(**changes)
-    list(
-        train(
-            ready.training,
-            ready.engine,
-            ready.loss,
-            ready.rows["train"],
-            ready.dataset.preprocess.target.scale,
-            lambda: ready.evaluate("val"),
-            ready.settings,
-        )
-    )
+    outcome.trained(ready)
     return ready
 
 
