@@ -142,7 +142,7 @@ def test_what_comes_of_each_step_is_told_in_order(monkeypatch: pytest.MonkeyPatc
             made += engine([Plan([next(batches)], [0.01 * steps]) for _ in range(steps)])
         assert [each.answers for each in made] == [32] * len(made)
         assert engine.optimizer.param_groups[0]["lr"] == 0.01 * calls[-1]
-        return [each.values for each in made] + [each.mean for each in made]
+        return [each.values for each in made] + [each.values.mean() for each in made]
 
     instead(monkeypatch, as_it_is)
     ours, theirs = prepared(compile=True).engine, prepared().engine

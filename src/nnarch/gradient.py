@@ -28,12 +28,10 @@ class Pass(NamedTuple):
 
     Attributes:
         values: its loss for each target, (T,), or ().
-        mean: the same as one number, ().
         answers: how many answers it is the mean of: a row's one, or those of its tokens.
     """
 
     values: Tensor
-    mean: Tensor
     answers: int
 
 
@@ -75,7 +73,7 @@ class Gradient:
         mean = values.mean() if values.numel() > 1 else values.view(())
         whole = mean * len(each) if of > 1 else mean
         gradients = torch.autograd.grad(whole, list(self.parameters), allow_unused=True)
-        return Pass(values.detach(), mean.detach(), len(each)), list(gradients)
+        return Pass(values.detach(), len(each)), list(gradients)
 
 
 @contextmanager

@@ -80,8 +80,7 @@ class Captured:
             place.copy_(each)
         self._set_rates()
         graph.replay()
-        values = graph.values.clone()
-        return [Pass(values, values.mean(), graph.answers)]
+        return [Pass(graph.values.clone(), graph.answers)]
 
     def _set_rates(self) -> None:
         for number, (rate, group) in enumerate(zip(self._rates, self._groups, strict=True)):

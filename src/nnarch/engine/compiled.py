@@ -66,9 +66,7 @@ class Together:
         batches = [each for batches, _ in plans for each in _tensors(batches[0])]
         *moved, values = self._program(*self._pure.now().tensors, *self._rates[1], *batches)
         self._pure.keep(moved)
-        means = values.mean(1) if values.dim() > 1 and values.shape[1] > 1 else values.view(-1)
-        both = zip(values.unbind(), means.unbind(), strict=True)
-        return [Pass(each, mean, self._answers) for each, mean in both]
+        return [Pass(each, self._answers) for each in values.unbind()]
 
 
 def _compiled(

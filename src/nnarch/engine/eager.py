@@ -31,7 +31,7 @@ class Eager:
             for parameter, each in zip(self.gradient.parameters, gradients, strict=True):
                 parameter.grad = each
             done.append(passes)
-            return passes[0].mean
+            return passes[0].values.mean()
 
         self.optimizer.step(closure)
         return done[0]

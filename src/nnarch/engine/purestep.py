@@ -95,7 +95,7 @@ class PureStep:
             of_all: Gradients = [None] * len(self._names)
             for number, each in zip(numbers, found, strict=True):
                 of_all[number] = each
-            return made.mean, (self._optimizer.joined(of_all), buffers, made.values)
+            return made.values.mean(), (self._optimizer.joined(of_all), buffers, made.values)
 
         found: Any = torch.func.vjp(compute, *pieces, has_aux=True)
         return found[2]
@@ -105,7 +105,7 @@ class PureStep:
         numbers, pieces = [], []
         for part, weight in zip(self._optimizer.parts, weights, strict=True):
             numbers += part.numbers
-            pieces += _cut(weight, part)
+            pieces += part.cut(weight)
         return numbers, pieces
 
     @property
@@ -152,11 +152,3 @@ def _as_tensors(part: Part) -> dict[str, Tensor]:
         name: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         for name, value in (part.state or {}).items()
     }
-
-
-def _cut(weight: Tensor, part: Part) -> list[Tensor]:
-    """The parameters that lie in the weight of a part, each in its own shape."""
-    if len(part.parameters) == 1:
-        return [weight.view_as(part.parameters[0])]
-    pieces = weight.split([each.numel() for each in part.parameters])
-    return [piece.view_as(each) for piece, each in zip(pieces, part.parameters, strict=True)]

@@ -43,9 +43,9 @@ class Recorded:
         if len(batches) > 1 or (found := self._programs.get(batches[0].kind)) is None:
             return self._eager(batches)
         recording, answers = found
-        values, mean, *joined = recording.program(*batches[0].tensors)
+        values, *joined = recording.program(*batches[0].tensors)
         self._optimizer.advance(joined)
-        return [Pass(values, mean, answers)]
+        return [Pass(values, answers)]
 
     @property
     def operations(self) -> int:
@@ -69,7 +69,7 @@ class Recorded:
 
     def _computed(self, batch: Batch) -> tuple[Pass, list[Tensor]]:
         [made], gradients = self._gradient([batch])
-        return made, [made.values, made.mean, *self._optimizer.joined(gradients)]
+        return made, [made.values, *self._optimizer.joined(gradients)]
 
     def _try(self, batch: Batch) -> None:
         network, (recording, _) = self._gradient.network, self._programs[batch.kind]

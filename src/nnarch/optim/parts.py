@@ -67,6 +67,11 @@ class Part:
         own = [gradients[number] for number in self.numbers]
         return joined([each for each in own if each is not None])
 
+    def cut(self, weight: "Tensor") -> "list[Tensor]":
+        """The parameters that lie in one such weight, each in its own shape."""
+        pieces = _cut(weight, self.parameters)
+        return [piece.view_as(each) for piece, each in zip(pieces, self.parameters, strict=True)]
+
     def states(self) -> list[Numbers]:
         """The state of each parameter, as views of that of all; its numbers are floats."""
         states: list[Numbers] = [{} for _ in self.parameters]
