@@ -214,7 +214,8 @@ MEANING = {
     "a section": ("clip: 1\n", "clip: got 1; expected a mapping (norm, value)"),
     "an open value": (
         "model:\n  widths: {choice: [[8], [16]]}\n",
-        "bad.yaml:3: model.widths: is left open; expected one value, in the file or as an override",
+        "bad.yaml:3: model.widths: is left open; expected one value, in the file or as an "
+        "override, or: nnarch search",
     ),
     "a long value": (f"precision: {'x' * 5000}\n", "precision: got 'xxxxxxxxxx"),
     "a key that is no text to show": ('"\\e[31m": 1\n', r"'\x1b[31m': unknown key; known: name,"),
@@ -313,7 +314,8 @@ def test_all_faults_of_a_config_are_told_at_once(nnarch_light: Command, tmp_path
     lines = error_lines(done)
     assert [line.partition(" known: ")[0] for line in lines] == [
         "command line: epochs[0]: no such place; epochs, as given, has no [0]",
-        "bad.yaml:8: loss.delta: is left open; expected one value, in the file or as an override",
+        "bad.yaml:8: loss.delta: is left open; expected one value, in the file or as an "
+        "override, or: nnarch search",
         "bad.yaml:4: data.split: got 0.5 + 0.1 + 0.1 = 0.7; expected train, val and test to add "
         "up to 1",
         "bad.yaml:3: data.row: unknown key; did you mean 'rows'?",

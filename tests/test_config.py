@@ -518,14 +518,65 @@ def test_what_is_left_open_is_named_value_by_value(tmp_path: Path) -> None:
         "  activation: {choice: [relu, {name: elu, alpha: {float: [0.1, 1]}}]}\n"
         "optimizer: {name: sgd, lr: {float: [1e-4, 1e-1], default: 1e-2}}\n",
     )
-    said = "is left open; expected one value, in the file or as an override"
+    said = "is left open; expected one value, in the file or as an override, or: nnarch search"
     assert faults(path) == [
         f"{path}:4: model.widths[0]: {said}",
         f"{path}:5: model.activation: {said}",
         f"{path}:6: optimizer.lr: {said}",
     ]
+    with_defaults = load(path, ["model.widths=[3]", "model.activation=relu"], defaults=True)
+    assert with_defaults.optimizer["lr"] == 1e-2
     closing = ["model.widths[0]=3", "model.activation=elu", "optimizer.lr=1"]
     assert load(path, closing).optimizer["lr"] == 1
+
+
+class TestDefaults:
+    """`defaults=True` takes the default of each open value."""
+
+    TEXT = (
+        "data: synthetic\n"
+        "model:\n"
+        "  widths: {repeat: {int: [1, 3], default: 2}, of: {int: [8, 64], default: 16}}\n"
+        "optimizer:\n"
+        "  choice:\n"
+        "  - adamw\n"
+        "  - {name: sgd, lr: {float: [1e-4, 1], default: 0.5}}\n"
+        "  default: sgd\n"
+    )
+
+    def test_they_close_every_value(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "a.yaml", self.TEXT)
+        config = load(path, defaults=True)
+        assert config.model["widths"] == [16, 16]
+        assert (config.optimizer["name"], config.optimizer["lr"]) == ("sgd", 0.5)
+        assert str(config.fault(("optimizer", "lr"), "no")) == f"{path}:7: optimizer.lr: no"
+        more = "or: nnarch search; or --defaults, which takes the default of each"
+        assert [more in fault for fault in faults(path)] == [True, True]
+        assert same(load({"data": "synthetic"}, defaults=True), load({"data": "synthetic"}))
+
+    def test_what_has_none_or_is_wrong_is_told_with_its_line(self, tmp_path: Path) -> None:
+        wanted = "is left open and has no default; expected default: and a value, beside it"
+        path = written(tmp_path, "a.yaml", self.TEXT.replace(", default: 0.5", ""))
+        assert faults(path, defaults=True) == [f"{path}:7: optimizer.choice[1].lr: {wanted}"]
+        path = written(tmp_path, "b.yaml", self.TEXT.replace("default: 0.5", "default: 5"))
+        told = "got 5; expected a number from 0.0001 to 1"
+        assert faults(path, defaults=True) == [f"{path}:7: optimizer.choice[1].lr.default: {told}"]
+        text = self.TEXT.replace("[1e-4, 1], default: 0.5", "[-1, 1], default: -0.5")
+        path = written(tmp_path, "c.yaml", text)
+        assert faults(path, defaults=True) == [
+            f"{path}:7: optimizer.lr: got -0.5; expected a number > 0"
+        ]
+
+
+def test_a_search_section_is_checked_and_left_out() -> None:
+    config = {"data": "synthetic"}
+    searched = load({**config, "search": {"trials": 5, "sampler": "random"}}, ["search.keep=1"])
+    assert same(searched, load(config))
+    assert "search" not in searched.to_yaml()
+    said = faults({**config, "search": {"trials": 0, "objectives": ["val_f7"], "keeep": 1}})
+    assert [line.split(": ")[1] for line in said] == ["search.trials", "search.keeep"]
+    (line,) = faults({**config, "search": {"objectives": ["val_f7"]}})
+    assert line.startswith("config: search.objectives[0]: got 'val_f7'; did you mean 'val_f1'?")
 
 
 def test_the_resolved_config_says_everything(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import nnarch
 from nnarch import config as configs
 from nnarch.data import dataset as datasets
 from nnarch.registry import sources
+from nnarch.sections import Search
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
@@ -35,7 +36,14 @@ def test_the_reference_config_shows_every_key_with_its_default() -> None:
     assert shown.schedule == plain.schedule
     text = (ROOT / "configs/reference.yaml").read_text()
     parts = shown.data["split"]
-    for key in [*configs.Config.model_fields, *shown.data, *parts, *shown.model, *shown.optimizer]:
+    for key in [
+        *Search.model_fields,
+        *configs.Config.model_fields,
+        *shown.data,
+        *parts,
+        *shown.model,
+        *shown.optimizer,
+    ]:
         assert f"{key}:" in text, key
 
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from conftest import Command, mutated_configs, valid_configs
 from nnarch import config as configs
-from nnarch import describe, yamlfile
+from nnarch import describe, exploration, yamlfile
 from nnarch.errors import ConfigError, UsageError
 from nnarch.registry import REGISTRIES
 
@@ -40,7 +40,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_key_and_component_is_described() -> None:
-    assert SCHEMA["properties"].keys() == configs.Config.model_fields.keys()
+    assert SCHEMA["properties"].keys() == {*configs.Config.model_fields, "search"}
     for key, part in SCHEMA["properties"].items():
         assert part["description"].endswith("."), key
     for kind, registry in REGISTRIES.items():
@@ -134,6 +134,54 @@ def test_a_typical_mistake_does_not_fit(change: dict[str, Any]) -> None:
 )
 def test_every_short_way_to_write_fits(change: dict[str, Any]) -> None:
     assert CHECKER.is_valid({"data": {"source": "synthetic"}} | change)
+
+
+OPEN = [
+    {"epochs": {"int": [1, 4]}},
+    {"optimizer": {"choice": ["adamw", {"name": "sgd", "lr": {"float": [1e-4, 1e-1]}}]}},
+    {"optimizer": {"lr": {"float": [1e-4, 1e-1], "log": True, "default": 1e-3}}},
+    {"model": {"widths": [{"int": [8, 64], "step": 8, "name": "width"}, 32]}},
+    {"model": {"widths": {"repeat": {"int": [1, 3]}, "of": {"int": [8, 64]}}}},
+    {"model": {"activation": {"choice": ["relu", "gelu"]}, "dropout": {"float": [0, 0.5]}}},
+    {"model": {"layers": [{"choice": ["ReLU", []]}, {"repeat": {"int": [1, 2]}, "do": ["ReLU"]}]}},
+    {"data": {"source": "synthetic", "scaling": {"choice": ["none", "standard"]}}},
+    {"early_stopping": {"patience": {"int": [3, 9]}}, "freeze": {"choice": [[], ["biases"]]}},
+    {
+        "search": {
+            "sampler": {"name": "grid", "steps": 3},
+            "trials": 5,
+            "constraints": ["depth < 3"],
+        }
+    },
+]
+
+
+@pytest.mark.parametrize("change", OPEN, ids=str)
+def test_what_may_be_open_fits_where_it_is(change: dict[str, Any]) -> None:
+    config = {"data": {"source": "synthetic"}, **change}
+    assert list(CHECKER.iter_errors(config)) == []
+    assert exploration.load(config, ["search.seeds=2"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": {"int": [0, 9]}},
+        {"data": {"source": {"choice": ["synthetic"]}}},
+        {"data": {"source": "synthetic", "split": {"seed": {"int": [0, 9]}}}},
+        {"epochs": {"int": [1]}},
+        {"epochs": {"int": [1, 2], "lgo": True}},
+        {"search": {"trails": 3}},
+        {"search": {"sampler": "randm"}},
+        {"search": {"trials": {"int": [1, 3]}}},
+    ],
+    ids=str,
+)
+def test_what_may_not_be_open_or_explored_so_does_not_fit(change: dict[str, Any]) -> None:
+    config = {"data": {"source": "synthetic"}, **change}
+    assert not CHECKER.is_valid(config)
+    with pytest.raises(ConfigError):
+        exploration.load(config, ["search.seeds=2"])
 
 
 @settings(max_examples=50)

@@ -8,25 +8,24 @@ is `Config`, frozen, with every default filled in; `to_yaml` of it is a file tha
 
 import contextlib
 import json
-import os
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from glob import has_magic
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as File
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr
-from pydantic.fields import FieldInfo
 
-from nnarch import space, yamlfile
-from nnarch.errors import ConfigError, UsageError
-from nnarch.options import NOTHING, WHOLE, Count, FilePath, IsPath, Named
-from nnarch.patterns import matching
-from nnarch.registry import REGISTRIES
-from nnarch.sections import Average, Clip, EarlyStopping, Pattern, Section
-from nnarch.tree import Tree, plain
-from nnarch.validate import Fault, Path, dotted, fill, shortened, undotted
+from nnarch import yamlfile
+from nnarch.errors import ConfigError, Fault, Path
+from nnarch.given import Given, merged
+from nnarch.openforms import open_values
+from nnarch.options import WHOLE, Count, FilePath, Named
+from nnarch.places import Moved, Places, located, untold
+from nnarch.registry import REGISTRIES, suggestion
+from nnarch.sections import Average, Clip, EarlyStopping, Pattern, Search, Section
+from nnarch.space import Space
+from nnarch.tree import Tree
+from nnarch.validate import dotted, fill, shortened, undotted
+from nnarch.wholepaths import whole_paths
 
 NAME = r"^[A-Za-z0-9_.][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[
@@ -54,6 +53,7 @@ Monitor = Annotated[
     ),
 ]
 Spec = dict[str, Any]  # {name: ..., options}, filled
+COSTS = ("parameters", "flops", "latency")  # of a network, which no training is needed for
 
 
 def _each_once(specs: list[Spec] | None) -> list[Spec] | None:
@@ -146,7 +146,7 @@ class Config(Section):
     )
 
     _text: str = PrivateAttr("")
-    _tree: Tree = PrivateAttr(default_factory=Tree)  # knows the place of each value
+    _places: Places = PrivateAttr(default_factory=Tree)
 
     @property
     def text(self) -> str:
@@ -155,7 +155,7 @@ class Config(Section):
 
     def fault(self, path: Path, message: str) -> ConfigError:
         """An error about the value at `path`, with its place in the files."""
-        return ConfigError(f"{self._tree.place(path)}: {dotted(path)}: {message}")
+        return ConfigError(f"{self._places.place(path)}: {dotted(path)}: {message}")
 
     @contextlib.contextmanager
     def locating(self, key: str) -> Iterator[None]:
@@ -168,8 +168,8 @@ class Config(Section):
     def _located(self, key: str, fault: str) -> str:
         path = undotted(fault.partition(": ")[0])
         if path[:1] == (key,):
-            return f"{self._tree.place(path)}: {fault}"
-        return f"{self._tree.place((key,))}: {key}: {fault}"
+            return f"{self._places.place(path)}: {fault}"
+        return f"{self._places.place((key,))}: {key}: {fault}"
 
     def to_yaml(self) -> str:
         """The complete config as YAML that `load` reads back equal."""
@@ -180,13 +180,17 @@ def load(
     files: Sequence[str | File] | str | File | Mapping[str, Any],
     overrides: Sequence[str] = (),
     changes: Mapping[str, Any] | None = None,
+    defaults: bool = False,
 ) -> Config:
     """The config that `files` and `overrides` mean.
+
+    A `search` section is checked, and has no part in the config.
 
     Args:
         files: paths merged left to right (`-` is standard input), or the config as a mapping.
         overrides: `key=value` strings, their values read as YAML, laid over the files in order.
         changes: the same as a mapping from dotted keys to values.
+        defaults: take the default of each value that is left open.
 
     Raises: ConfigError with every fault, a line each: place, key, what was given and expected.
 
@@ -194,132 +198,82 @@ def load(
     >>> config.optimizer["name"], config.optimizer["lr"], config.model["widths"]
     ('adamw', 0.01, [8, 8])
     """
-    layers, text = _read(files)
-    tree = Tree()
-    for value, place in layers:
-        tree.merge(value, place)
-    tree.value.setdefault("name", _named_after(files))
-    given = [(*_parse(override), "command line") for override in overrides]
-    given += [
-        (key, plain(value, undotted(key)), "argument") for key, value in (changes or {}).items()
-    ]
-    faults = [fault for change in given for fault in _change(tree, *change)]
-    faults += [Fault(path, _LEFT_OPEN) for path in space.open_values(tree.value)]
-    filled, found = fill(Config, tree.value)
-    known = {fault.path for fault in faults}
-    faults += [fault for fault in found if not any(fault.path[: len(p)] == p for p in known)]
-    if faults:
-        raise ConfigError(f"{tree.place(path)}: {dotted(path)}: {text}" for path, text in faults)
-    homes = [File.cwd(), *(File(file).parent for file in _listed(files) if file != "-")]
-    filled["data"] = _with_whole_paths(filled["data"], homes)
-    filled["init_from"] = _whole(filled["init_from"], homes)
+    given = merged(files, overrides, changes)
+    value, places, found = given.value, given.tree, _left_open(given.value)
+    told = {fault.path for fault in given.faults + found}
+    if defaults:
+        value, places, found = _by_default(given)
+        told = told if found else {fault.path for fault in given.faults}
+    filled, faults = fill(Config, value)
+    if given.search is not None:
+        found += fill_search(given.search, value)[1]
+    lines = located(given.faults + found, given.tree) + located(untold(faults, told), places)
+    if lines:
+        raise ConfigError(lines)
+    filled |= whole_paths(filled, given.homes)
+    return complete(filled, given.text, places)
+
+
+def complete(filled: Mapping[str, Any], text: str, tree: Places) -> Config:
+    """The config of what was filled and has no faults."""
     config = Config.model_validate_json(json.dumps(filled))
-    config._text, config._tree = text, tree
+    config._text, config._places = text, tree
     return config
 
 
-_LEFT_OPEN = "is left open; expected one value, in the file or as an override"
+_LEFT_OPEN = "is left open; expected one value, in the file or as an override, or: nnarch search"
 
 
-def _read(
-    files: Sequence[str | File] | str | File | Mapping[str, Any],
-) -> tuple[list[tuple[Mapping[str, Any], Callable[[Path], str]]], str]:
-    if isinstance(files, Mapping):
-        value = plain(files)
-        return [(value, lambda path: "config")], yamlfile.dump(value)
-    texts, layers = [], []
-    for file in _listed(files):
-        if os.path.isdir(file):
-            raise UsageError(
-                f"{file}: is a directory; expected a config file"
-                + (f" such as {file}/resolved.yaml" if (File(file) / "run.json").exists() else "")
-            )
-        text = sys.stdin.buffer.read(yamlfile.MAX_BYTES + 1) if file == "-" else None
-        source = "<stdin>" if file == "-" else str(file)
-        document = yamlfile.read(File(file)) if text is None else yamlfile.parse(text, source)
-        layers.append((document.value, document.where))
-        texts.append(document.text)
-    return layers, "---\n".join(texts)
-
-
-def _named_after(files: Any) -> str:
-    """The name of a run whose config gives none: its files', of which any have one."""
-    stems = [File(file).stem for file in _listed(files) if file != "-"]
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(stems)).strip("-")
-    return name[:80] or "run"
-
-
-def _with_whole_paths(data: dict[str, Any], homes: Sequence[File]) -> dict[str, Any]:
-    """Paths of data as absolute ones, so that a run finds its data from anywhere.
-
-    A path is meant from the working directory, or from where the config stands.
-    """
-    return data | {name: _whole(data[name], homes) for name in path_options(data["source"])}
-
-
-def path_options(source: str) -> list[str]:
-    """The options of a data source that say where its files are."""
-    fields = REGISTRIES["data"].get(source).schema.model_fields
-    return [name for name, field in fields.items() if _is_path(field)]
-
-
-def _is_path(field: FieldInfo) -> bool:
-    """Whether an option names a file, several, or none at times."""
-    return IsPath() in field.metadata or any(
-        IsPath() in getattr(member, "__metadata__", ()) for member in get_args(field.annotation)
-    )
-
-
-def _whole(path: Any, homes: Sequence[File]) -> Any:
-    """`path` from the first of the `homes` where it is, or matches something."""
-    if isinstance(path, list):
-        return [_whole(one, homes) for one in path]
-    if path is None or path == NOTHING:
-        return path
-    candidates = [os.path.join(home, os.path.expanduser(path)) for home in homes]
-    there = [found for found in candidates if os.path.exists(found) or _matches(found)]
-    whole = os.path.abspath((there or candidates)[0])
-    if any("\ud800" <= character <= "\udfff" for character in whole):
-        raise ConfigError(f"{whole}: is not UTF-8, as what stands in a config has to be")
-    return whole
-
-
-def _matches(path: str) -> bool:
-    return has_magic(path) and any(True for _ in matching(path))
-
-
-def _listed(files: Any) -> list[str | File]:
-    if isinstance(files, Mapping):
+def _left_open(value: Mapping[str, Any]) -> list[Fault]:
+    """A fault for each open value, which says so where `--defaults` would close them all."""
+    paths = [*open_values(value)]
+    if not paths:
         return []
-    return [files] if isinstance(files, str | File) else list(files)
+    space, faults = Space.read(value)
+    closes = not faults and not space.by_default()[1]
+    more = "; or --defaults, which takes the default of each" if closes else ""
+    return [Fault(path, f"{_LEFT_OPEN}{more}") for path in paths]
 
 
-_KEY = re.compile(r"[^][.]+(\.[^][.]+|\[[0-9]{1,9}\])*")
+def _by_default(given: Given) -> tuple[dict[str, Any], Places, list[Fault]]:
+    """A config with the default of each open value, its places, and what is wrong with these."""
+    space, faults = Space.read(given.value)
+    point, without = space.by_default()
+    told = "is left open and has no default; expected default: and a value, beside it"
+    faults += [Fault(path, told) for path in without]
+    return space.tree(point), Moved(given.tree, space.origins(point)), faults
 
 
-def _parse(override: str) -> tuple[str, Any]:
-    """The key and the value of a `key=value`."""
-    key, equals, text = override.partition("=")
-    if not equals or not _KEY.fullmatch(key):
-        raise UsageError(
-            f"got {shortened(override)}; expected key=value, such as optimizer.lr=1e-3 or "
-            "model.widths[0]=8"
-        )
-    source = f"command line: {key}"
-    try:
-        return key, yamlfile.parse_value(text, source)
-    except ConfigError as error:  # its one line needs no number
-        shown = [fault.replace(f"{source}:1: ", f"{source}: ", 1) for fault in error.faults]
-        raise ConfigError(shown) from error
+def fill_search(raw: Any, config: Mapping[str, Any]) -> tuple[Search | None, list[Fault]]:
+    """The `search` section, every default filled in, and what is wrong with it.
+
+    Args:
+        config: as it was written or filled; its metrics and monitor are what can be objectives.
+    """
+    if not isinstance(raw, Mapping):
+        wanted = f"a mapping ({', '.join(Search.model_fields)})"
+        return None, [Fault(("search",), f"got {shortened(raw)}; expected {wanted}")]
+    filled, faults = fill(Search, raw, ("search",))
+    open_paths = [("search", *path) for path in open_values(dict(raw))]
+    faults = untold(faults, open_paths)
+    if faults := [*faults, *(Fault(path, _NOT_OPEN) for path in open_paths)]:
+        return None, faults
+    search = Search.model_validate_json(json.dumps(filled))
+    faults = [
+        Fault(("search", "objectives", place), f"got {name!r}; {suggestion(name, known)}")
+        for known in [_objectives(config)]
+        for place, name in enumerate(search.objectives)
+        if name not in known
+    ]
+    return search, faults
 
 
-def _change(tree: Tree, key: str, value: Any, place: str) -> list[Fault]:
-    """Lay a value over the tree at a dotted key."""
-    path = undotted(key)
-    try:
-        tree.set(path, value, lambda _: place)
-    except (KeyError, IndexError, TypeError):
-        tree.note(path, place)
-        holder, last = dotted(path[:-1]), dotted(path[-1:])
-        return [Fault(path, f"no such place; {holder}, as given, has no {last}")]
-    return []
+_NOT_OPEN = "is left open; expected one value: a search does not explore itself"
+
+
+def _objectives(config: Mapping[str, Any]) -> list[str]:
+    """What a search of a config may be judged by."""
+    given = config.get("metrics")
+    specs = given if isinstance(given, list) else REGISTRIES["metric"].names()
+    names = [spec.get("name") if isinstance(spec, Mapping) else spec for spec in specs]
+    return ["val_loss", *(f"val_{name}" for name in names), "train_loss", *COSTS]

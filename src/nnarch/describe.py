@@ -5,17 +5,19 @@ cannot drift from it.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from nnarch import yamlfile
+from nnarch import exploration, yamlfile
 from nnarch.component import Component
 from nnarch.config import Config
 from nnarch.errors import ConfigError, UsageError
+from nnarch.openforms import LIST
 from nnarch.options import Named
 from nnarch.registry import REGISTRIES, suggestion
+from nnarch.sections import Search
 from nnarch.validate import expected, json_schema, mark
 
 TIED = "\xa0"  # a space that no line ends at
@@ -132,10 +134,18 @@ def _written(value: Any) -> str:
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a config, every registered component included."""
     definitions: dict[str, Any] = {}
-    top = _object(Config, definitions)
+    top = _open_inside(_object(Config, definitions), [*exploration.CLOSED, "data"])
     for kind, registry in REGISTRIES.items():
         members = [_component(component, definitions) for component in registry]
         definitions[kind] = {"anyOf": [{"enum": registry.names()}, *members]}
+    for name, definition in definitions.items():
+        if name.split(".")[0] not in ("Split", "sampler", "pruner"):
+            definitions[name] = _open_inside(definition, ["name", *exploration.OF_DATA])
+    definitions |= {"open": _OPEN, "search": _object(Search, definitions)}
+    top["properties"]["search"] = {
+        "$ref": "#/$defs/search",
+        "description": "How what is left open is explored, by `nnarch search`.",
+    }
     return {
         "$schema": DIALECT,
         "title": "nnarch config",
@@ -143,6 +153,63 @@ def schema() -> dict[str, Any]:
         **top,
         "$defs": definitions,
     }
+
+
+def _open_form(required: Sequence[str], **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _range(kind: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2}
+
+
+_NAME = {"type": "string", "description": "Open values of one name are one value."}
+_BESIDE_RANGE = {"log": {"type": "boolean"}, "default": {"type": "number"}, "name": _NAME}
+_OPEN = {
+    "description": "A value that is left open, for `nnarch search`.",
+    "anyOf": [
+        _open_form(["choice"], choice={"type": "array", "minItems": 1}, default={}, name=_NAME),
+        *(
+            _open_form(
+                [form],
+                **{form: _range(kind), "step": {"type": kind, "exclusiveMinimum": 0}},
+                **_BESIDE_RANGE,
+            )
+            for form, kind in (("int", "integer"), ("float", "number"))
+        ),
+        _open_form(
+            sorted(LIST), repeat={"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/open"}]}, of={}
+        ),
+    ],
+}
+
+
+def _may_be_open(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A value's schema, or an open value in its place."""
+    inside = _open_inside(part)
+    about = {key: inside.pop(key) for key in ("description", "default") if key in inside}
+    return {**about, "anyOf": [inside, {"$ref": "#/$defs/open"}]} if inside else about
+
+
+def _open_inside(part: Mapping[str, Any], but: Sequence[str] = ()) -> dict[str, Any]:
+    """A schema where all that a value holds may be open, but for the properties `but`."""
+    opened = dict(part)
+    for key in ("items", "additionalProperties"):
+        if isinstance(part.get(key), dict):
+            opened[key] = _may_be_open(part[key])
+    if "properties" in part:
+        opened["properties"] = {
+            name: inner if name in but else _may_be_open(inner)
+            for name, inner in part["properties"].items()
+        }
+    if "anyOf" in part:
+        opened["anyOf"] = [_open_inside(member, but) for member in part["anyOf"]]
+    return opened
 
 
 def _component(component: Component, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +228,9 @@ def _component(component: Component, definitions: dict[str, Any]) -> dict[str, A
 
 
 def _is_default(component: Component) -> bool:
-    """Whether the config means this component where it names none of its kind."""
+    """Whether the config means this component where it names none of its kind, or by an option."""
+    if component.name in dict(component.kind.implied).values():
+        return True
     field = Config.model_fields.get(component.kind.name)
     default = field.get_default() if field else None
     return isinstance(default, Mapping) and default.get("name") == component.name

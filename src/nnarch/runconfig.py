@@ -15,6 +15,7 @@ from nnarch.errors import ConfigError, Path, RunError, UsageError
 from nnarch.rundir import RunDir
 from nnarch.tree import differences
 from nnarch.validate import dotted, shortened
+from nnarch.wholepaths import path_options
 
 FREE = ("epochs", "early_stopping", "device", "threads")  # may differ from the run's beginning
 
@@ -66,7 +67,7 @@ def _plain(config: Config) -> dict[str, Any]:
 
 def _bound(config: Config, one: Any, other: Any) -> list[Path]:
     """Where two configs differ and must not."""
-    paths = configs.path_options(config.data["source"])
+    paths = path_options(config.data["source"])
     return [
         path
         for path in differences(one, other)

@@ -5,11 +5,22 @@ Schema and the messages have one source. `DataOptions`, `OptimizerOptions` and `
 are keys that every data source, optimizer and schedule takes beside its own options.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from nnarch.options import WHOLE, Count, Fraction, Natural, NonNegative, Positive
+from nnarch import constraints
+from nnarch.errors import ConfigError
+from nnarch.options import (
+    WHOLE,
+    Count,
+    FilePath,
+    Fraction,
+    Named,
+    Natural,
+    NonNegative,
+    Positive,
+)
 
 STRICT = ConfigDict(
     extra="forbid",
@@ -188,3 +199,74 @@ class Average(Section):
     """An exponential moving average of the weights, used for validation and kept as the model."""
 
     decay: Fraction = Field(default=0.999, description="Share of the average that each step keeps.")
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"got {twice[0]} twice; expected each objective once")
+    return names
+
+
+def _is_constraint(text: str) -> str:
+    try:
+        constraints.parse(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Objective = Annotated[
+    str,
+    Field(
+        pattern=r"^(val_\w+|train_loss|parameters|flops|latency)$",
+        json_schema_extra={
+            "expected": "val_loss, val_ and a metric, train_loss, parameters, flops or latency"
+        },
+    ),
+]
+ConstraintText = Annotated[
+    str,
+    AfterValidator(_is_constraint),
+    Field(json_schema_extra={"expected": "a bound such as 'params <= 50_000' or 'depth < 4'"}),
+]
+
+
+class Search(Section):
+    """How what a config leaves open is explored."""
+
+    sampler: Annotated[dict[str, Any], Named("sampler")] = Field(
+        default={"name": "random"}, description="What proposes the points that are tried."
+    )
+    pruner: Annotated[dict[str, Any] | None, Named("pruner")] = Field(
+        default=None, description="What ends poor trials early; none goes through every epoch."
+    )
+    trials: Count | None = Field(
+        default=None, description="Points to try; unless given 100, or with grid the whole of it."
+    )
+    seconds: Positive | None = Field(
+        default=None, description="Time after which no trial is begun and running ones end."
+    )
+    seeds: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(
+        default=1,
+        description="Runs of each point, with one seed after the other; their mean counts.",
+    )
+    seed: Natural = Field(default=0, description="Seed of the sampler; apart from the runs'.")
+    objectives: Annotated[list[Objective], AfterValidator(_each_once)] = Field(
+        default=[],
+        description="What is to be good; several make a front. The config's monitor unless given.",
+    )
+    constraints: list[ConstraintText] = Field(
+        default=[],
+        description="Bounds on the network: params, flops, depth or width, as params <= 50_000.",
+    )
+    keep: Natural = Field(default=3, description="How many of the best become runs.")
+    trial_seconds: Positive | None = Field(
+        default=None, description="Longest time that one trial may take."
+    )
+    workers: Count | Literal["auto"] = Field(
+        default="auto", description="Processes that train; auto goes by the machine."
+    )
+    warm_start: FilePath | None = Field(
+        default=None,
+        description="The directory of an earlier search, to learn from its trials.",
+    )

@@ -108,8 +108,10 @@ def _faults_of_layers(raw: Any, at: Path) -> list[Fault]:
     items, faults = layerlist.parse(raw, at)
     if faults:
         return faults
-    for item in filter(lambda item: item.is_layer, layerlist.walk(items)):
-        if component := layer(item.word):
+    placed = [item for item in layerlist.walk(items) if item.is_layer]
+    known = {word: layer(word) for word in {item.word for item in placed}}
+    for item in placed:
+        if component := known[item.word]:
             faults += _faults_of_layer(component, item)
         elif not layerlist.OF_TORCH.fullmatch(item.word):
             faults.append(Fault(item.at, unknown_layer(item.word)))
