@@ -17,6 +17,7 @@ class Average(nn.Module):
     Attributes:
         module: the network with averaged parameters.
         n_averaged: how many steps were averaged, (); the first is taken as it is.
+        decay: the share of an average that a step keeps.
     """
 
     n_averaged: Tensor
@@ -25,14 +26,14 @@ class Average(nn.Module):
         super().__init__()
         self.module = copy.deepcopy(network)
         self.register_buffer("n_averaged", torch.tensor(0, device=_device(network)))
-        self._decay = decay
+        self.decay = decay
         self._begun = False  # whether a step is known to have been averaged
 
     @torch.no_grad()
     def follow(self, network: nn.Module) -> None:
         """Average a step that `network` has taken."""
         self._begun = self._begun or bool(self.n_averaged)
-        share = 1 - self._decay if self._begun else 1.0
+        share = 1 - self.decay if self._begun else 1.0
         averages: list[Tensor] = [*self.module.parameters()]
         torch._foreach_lerp_(averages, [*network.parameters()], share)  # pyright: ignore
         for own, newest in zip(self.module.buffers(), network.buffers(), strict=True):

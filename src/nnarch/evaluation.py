@@ -85,6 +85,18 @@ def evaluate(
             check()
             pieces.append(answered(outputs(network, inputs), truth))
     made, truth = (torch.cat(those) for those in zip(*pieces, strict=True))
+    return of_outputs(made, truth, loss, target, task, wanted)
+
+
+def of_outputs(
+    made: Tensor,
+    truth: Tensor,
+    loss: Loss,
+    target: Target,
+    task: Task,
+    wanted: Sequence[Mapping[str, Any]],
+) -> Evaluation:
+    """Measure what a network has put out for rows whose targets, in its units, are `truth`."""
     made = made.to(truth.dtype if truth.is_floating_point() else torch.float32)
     measured = loss.values(*of_each_member(made, truth)).cpu().double().mean(0)
     predicted = predictions(loss, made)

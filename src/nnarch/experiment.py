@@ -116,33 +116,64 @@ def with_data(
     Raises: ConfigError, DataError or MachineError, with nothing written; RunError where `state`
         is not of such a training.
     """
-    device, dtype = devices.choose(config.device), DTYPES[config.precision]
+    device = devices.choose(config.device)
+    begun = begin(config, dataset, device, anew=state is None)
+    if state is not None:
+        _restore(begun.training, state)
+    rows = placed(dataset.parts, device, DTYPES[config.precision], devices.room(device))
+    ready = Experiment(
+        begun.config,
+        dataset,
+        begun.loss,
+        begun.size,
+        device,
+        rows,
+        begun.settings,
+        begun.training,
+        begun.warm_start,
+    )
+    _check_outputs(ready)
+    stepping = ready.stepping(begun.training)
+    ready.threads = stepping.threads()
+    ready.engine = stepping.engine(ready.threads)
+    return ready
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A network, and what it is to be trained with, before it has seen a row."""
+
+    config: Config
+    loss: Loss
+    size: Size
+    training: Training
+    settings: Settings
+    warm_start: WarmStart | None
+
+
+def begin(config: Config, dataset: Dataset, device: torch.device, anew: bool = True) -> Begun:
+    """A network as it begins, and all that is checked of it without computing.
+
+    Args:
+        anew: whether it begins with the weights of `init_from`, where the config says so.
+
+    Raises: ConfigError or RunError.
+    """
     config = compatibility.completed(config, dataset.task)
     assert config.loss is not None
     compatibility.check_sampling(config, dataset)
     compatibility.check_optimizer(config)
     with config.locating("loss"):
         loss: Loss = losses.build(config.loss, dataset.task)
-    size = _size(config, dataset, loss)
-    with config.locating("model"), torch.random.fork_rng(devices=[]):
-        network = networks.make(config.model, dataset.inputs, loss.outputs, config.seed)
-        networks.fit_to(network, lambda: _first_rows(dataset, FITTED))
+    network, size = _network(config, dataset, loss)
     compatibility.check_channels(config, dataset)
     compatibility.check_batches(config, network, len(dataset.parts["train"]))
-    network = network.to(device, dtype)
-    warm_start = warmstart.begin(network, config, dataset) if state is None else None
+    network = network.to(device, DTYPES[config.precision])
+    warm_start = warmstart.begin(network, config, dataset) if anew else None
     with config.locating("freeze"):
         freeze(network, config.freeze)
-    rows = placed(dataset.parts, device, dtype, devices.room(device))
     settings, training = _settings(config, dataset), training_of(config, network)
-    if state is not None:
-        _restore(training, state)
-    ready = Experiment(config, dataset, loss, size, device, rows, settings, training, warm_start)
-    _check_outputs(ready)
-    stepping = ready.stepping(training)
-    ready.threads = stepping.threads()
-    ready.engine = stepping.engine(ready.threads)
-    return ready
+    return Begun(config, loss, size, training, settings, warm_start)
 
 
 def _restore(training: Training, state: Mapping[str, Any]) -> None:
@@ -187,30 +218,41 @@ def data_of(config: Config) -> tuple[Config, Samples, Dataset]:
     return config, data, dataset
 
 
-def _size(config: Config, dataset: Dataset, loss: Loss) -> Size:
-    """The network's size, refused where weights, gradients and moments cannot fit in memory.
-
-    Nor may a single output that training keeps; `nnarch check` tells how much all of them take.
-    """
+def _network(config: Config, dataset: Dataset, loss: Loss) -> tuple[nn.Module, Size]:
+    """The network and its size, refused where it cannot be trained in this machine's memory."""
+    inputs = dataset.inputs
     try:
-        with config.locating("model"):
-            size = networks.size(config.model, dataset.inputs, loss.outputs)
+        with config.locating("model"), torch.random.fork_rng(devices=[]):
+            network, size = networks.make_sized(
+                config.model,
+                inputs,
+                loss.outputs,
+                config.seed,
+                lambda size: _check_memory(config, dataset, size),
+            )
+            networks.fit_to(network, lambda: _first_rows(dataset, FITTED))
     except (RuntimeError, TypeError, OverflowError) as error:
         if "overflow" not in str(error).lower():
             raise
         raise config.fault(("model",), "has more parameters than can be counted") from error
+    return network, size
+
+
+def _check_memory(config: Config, dataset: Dataset, size: Size) -> None:
+    """Weights, gradients and moments have to fit, and so has every single output.
+
+    Training keeps more of them; `nnarch check` tells how much all take.
+    """
     number, rows = DTYPES[config.precision].itemsize, _batch_size(config, dataset)
     for what, needed in (
         (f"{size.parameters:,} parameters", 4 * size.parameters * number),
         (f"{size.widest:,} outputs of a layer, for {rows:,} rows,", size.widest * rows * number),
     ):
         if needed > (memory := machine.memory()):
-            raise config.fault(
-                ("model",),
-                f"{what} need {needed / 2**30:,.0f} GiB to train; this machine has "
-                f"{memory / 2**30:,.0f} GiB",
+            raise ConfigError(
+                f"model: {what} need {needed / 2**30:,.0f} GiB to train; this machine has "
+                f"{memory / 2**30:,.0f} GiB"
             )
-    return size
 
 
 def _check_outputs(ready: Experiment) -> None:

@@ -168,14 +168,14 @@ def train(
 
     Raises: Diverged where a loss or a weight is not finite; the epoch and batch are named.
     """
-    while training.epoch < settings.epochs and not _has_waited(training, settings):
+    while training.epoch < settings.epochs and not has_waited(training, settings):
         losses = _epoch(training, engine, rows, settings, check)
         training.epoch += 1
-        _check_finite(training, losses)
+        check_finite(training.epoch, losses, training.model)
         evaluation = evaluate()
         if not math.isfinite(evaluation.loss):
             raise _diverged(f"the validation loss of epoch {training.epoch} is {evaluation.loss}")
-        yield _record(training, settings, in_units(loss, losses.mean(0), scale), evaluation)
+        yield judged(training, settings, in_units(loss, losses.mean(0), scale), evaluation)
 
 
 def batch_sizes(rows: int, size: int, drop_last: bool = False) -> list[int]:
@@ -217,7 +217,7 @@ def _epoch(
             changed = [augmented(batch, settings.augment) for batch in several]
             plans.append(Plan(changed, _rates(training, epoch - 1 + done / steps)))
         passes += engine(plans)
-    return _shares(passes)
+    return shares_of(passes)
 
 
 def seed_everything(seed: int) -> None:
@@ -240,8 +240,8 @@ def augmented(batch: Batch, augment: Sequence[Callable[[Batch], Batch]]) -> Batc
     return batch
 
 
-def _shares(passes: Sequence[Pass]) -> Tensor:
-    """The losses, each in the share that its answers have in those of all."""
+def shares_of(passes: Sequence[Pass]) -> Tensor:
+    """The losses, each in the share that its answers have in those of all, (batches, T)."""
     losses = torch.stack([each.values for each in passes]).double().cpu()
     answers = torch.tensor([each.answers for each in passes], dtype=torch.float64)
     weights = answers * (len(passes) / answers.sum())
@@ -254,23 +254,24 @@ def _rates(training: Training, epoch: float) -> list[float]:
     return [base * factor for base in training.base_lrs]
 
 
-def _check_finite(training: Training, losses: Tensor) -> None:
+def check_finite(epoch: int, losses: Tensor, network: nn.Module) -> None:
+    """Raises: Diverged where a loss of an epoch's batches, (batches, ...), or a weight is not."""
     bad = ~losses.isfinite().flatten(1).all(1) if losses.dim() > 1 else ~losses.isfinite()
     if bad.any():
         batch = int(bad.nonzero()[0]) + 1
         value = float(losses[batch - 1].sum())
-        raise _diverged(f"the loss of epoch {training.epoch}, batch {batch} is {value}")
-    weights = training.model.state_dict()
+        raise _diverged(f"the loss of epoch {epoch}, batch {batch} is {value}")
+    weights = network.state_dict()
     if not torch.stack([weight.isfinite().all() for weight in weights.values()]).all():
         name = next(name for name, weight in weights.items() if not weight.isfinite().all())
-        raise _diverged(f"{name} is not finite after epoch {training.epoch}")
+        raise _diverged(f"{name} is not finite after epoch {epoch}")
 
 
 def _diverged(what: str) -> Diverged:
     return Diverged(f"training diverged: {what}; try a smaller optimizer.lr, or clip: {{norm: 1}}")
 
 
-def _record(
+def judged(
     training: Training, settings: Settings, train_loss: float, evaluation: Evaluation
 ) -> Record:
     """Judge the epoch that has ended."""
@@ -295,6 +296,6 @@ def _record(
     return replace(record, improved=True)
 
 
-def _has_waited(training: Training, settings: Settings) -> bool:
+def has_waited(training: Training, settings: Settings) -> bool:
     stopping = settings.early_stopping
     return stopping is not None and training.waited >= stopping.patience

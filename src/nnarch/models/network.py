@@ -90,6 +90,27 @@ def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn
     return assembled(describe(spec, inputs, outputs))
 
 
+def make_sized(
+    spec: Mapping[str, Any],
+    inputs: Inputs,
+    outputs: int,
+    seed: int,
+    check: Callable[[Size], None] = lambda size: None,
+) -> tuple[nn.Module, Size]:
+    """What `make` makes, and its size, described once.
+
+    Args:
+        check: is told the size before anything is allocated; what it raises is the end of it.
+    """
+    described, empty = unallocated(spec, inputs, outputs)
+    found = _size(described, empty, inputs)
+    check(found)
+    if described.plan is None:
+        return make(spec, inputs, outputs, seed), found
+    torch.manual_seed(seed)
+    return assembled(described), found
+
+
 def fit_to(network: nn.Module, rows: Callable[[], Tensor]) -> None:
     """Show training rows to a first layer that is made of them, as bins of quantiles are.
 
@@ -179,7 +200,10 @@ def assembled(described: Described) -> nn.Module:
 
 def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     """What `make` would make, counted on the meta device: nothing is allocated."""
-    described, network = unallocated(spec, inputs, outputs)
+    return _size(*unallocated(spec, inputs, outputs), inputs)
+
+
+def _size(described: Described, network: nn.Module, inputs: Inputs) -> Size:
     flops = described.plan and _told_flops(described.plan)
     if flops is None:
         flops = traced(network, inputs).flops[""]
