@@ -122,4 +122,19 @@ KINDS = (
         facts=("tasks", "higher"),
         marks=("__float__",),
     ),
+    Kind(
+        "sampler",
+        "nnarch.samplers",
+        ("space", "objectives", "seed"),
+        "given the space (nnarch.space.Space), how many objectives there are, all to be made "
+        "small, and a seed; returns what has `ask` and `tell` (nnarch.samplers.sampler.Sampler)",
+        marks=("ask",),
+    ),
+    Kind(
+        "pruner",
+        "nnarch.pruners",
+        (),
+        "given nothing; returns what plans how long trials train (nnarch.pruners.pruner.Pruner)",
+        marks=("brackets",),
+    ),
 )

@@ -110,6 +110,8 @@ schedules = REGISTRIES["schedule"]
 sources = REGISTRIES["data"]
 augmentations = REGISTRIES["augmentation"]
 metrics = REGISTRIES["metric"]
+samplers = REGISTRIES["sampler"]
+pruners = REGISTRIES["pruner"]
 
 
 def layer(name: str) -> Component | None:
