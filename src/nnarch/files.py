@@ -20,6 +20,7 @@ from typing import IO, Any
 from nnarch.errors import MachineError, reason
 
 FEW_FILES = 100  # of which a disk may have too few left, however many bytes are free
+BLOCK = 1 << 16  # bytes that a line's end is looked for in at once
 TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8}|new)")  # a name that whoever was killed left behind
 
 
@@ -126,6 +127,38 @@ def append(path: Path, text: str) -> None:
     """
     with machine_faults(path), opened_to_append(path) as file:
         file.write(text)
+
+
+def append_lines(path: Path, lines: str) -> None:
+    """Add whole lines to the end of a file: all of them reach the disk, or none stays there.
+
+    What a kill has left of a line is cut off first.
+
+    Raises: MachineError where the disk is full or may not be written.
+    """
+    data = memoryview(lines.encode(errors="backslashreplace"))
+    with machine_faults(path), opened_to_append(path) as file:
+        handle = file.fileno()
+        end = _end_of_lines(handle)
+        os.ftruncate(handle, end)
+        try:
+            while data:
+                data = data[os.write(handle, data) :]
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, end)
+            raise
+
+
+def _end_of_lines(handle: int) -> int:
+    """Where the last whole line of a file ends."""
+    end = os.fstat(handle).st_size
+    while end:
+        start = max(0, end - BLOCK)
+        if (at := os.pread(handle, end - start, start).rfind(b"\n")) >= 0:
+            return start + at + 1
+        end = start
+    return 0
 
 
 def tidy(directory: Path) -> None:

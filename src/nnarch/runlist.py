@@ -1,17 +1,19 @@
 """The runs below a directory, and which of them is meant.
 
 Only names and run.json are read, so that thousands of runs are listed in an instant; a run that is
-damaged hides no other.
+damaged hides no other. Searches lie among the runs, and are told apart where one is meant.
 """
 
 import contextlib
 import math
 import re
 from pathlib import Path
+from typing import Literal
 
 from nnarch import rundir
 from nnarch.errors import RunError, UsageError, reason
 from nnarch.rundir import ABOUT, RunDir
+from nnarch.searchdir import SearchDir, is_search
 
 
 def runs(root: Path) -> list[RunDir]:
@@ -19,11 +21,31 @@ def runs(root: Path) -> list[RunDir]:
     return [RunDir(root / name) for name in rundir.names(root)]
 
 
-def find(selector: str, root: Path) -> RunDir:
+def find(selector: str, root: Path, kind: Literal["run", "search"] | None = "run") -> RunDir:
     """The run that is meant: a path, a name's unique beginning, `@last` or `@best:val_loss`.
 
-    Raises: UsageError where it says no run or several, RunError where there is none.
+    Args:
+        kind: whether a run or a search is expected; None where either will do.
+
+    Raises: UsageError where it says no run, several, or one of the other kind, RunError where
+        there is none.
     """
+    found = _found(selector, root)
+    with contextlib.suppress(RunError):  # a damaged one is told by whoever opens it
+        if kind and is_search(found) != (kind == "search"):
+            raise UsageError(f"{selector}: {_other_kind(found, kind)}")
+    return found
+
+
+def _other_kind(found: RunDir, expected: str) -> str:
+    if expected == "search":
+        return "is a run; expected a search"
+    if kept := SearchDir(found.path).kept():
+        return f"is a search; expected a run, such as the best that it keeps, {kept[0]}"
+    return "is a search, which keeps no run yet; expected a run"
+
+
+def _found(selector: str, root: Path) -> RunDir:
     if not selector:
         raise UsageError("got '' for a run; expected a path, a name, @last or @best:val_loss")
     path = Path(selector)

@@ -1,0 +1,159 @@
+"""The search directory: a directory as a run has, with `trials.jsonl` and the best as runs in it.
+
+A search is named, locked and told of like a run, so what lists runs lists it, and `resume` finds
+it by the same words; `kind` in its run.json tells them apart. What it keeps are ordinary runs
+below `runs/`, which need the search for nothing.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nnarch import files, rundir
+from nnarch.errors import RunError
+from nnarch.rundir import RunDir
+from nnarch.trials import Trials
+
+KIND = "search"
+TRIALS, RUNS = "trials.jsonl", "runs"
+
+
+class SearchDir:
+    """One search on disk."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.trials = Trials(path / TRIALS)
+        self._home = RunDir(path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"SearchDir({str(self.path)!r})"
+
+    @classmethod
+    @contextlib.contextmanager
+    def create(
+        cls,
+        root: Path,
+        name: str,
+        given: str,
+        resolved: str,
+        about: Mapping[str, Any],
+        plugins: Mapping[str, bytes] | None = None,
+    ) -> "Iterator[SearchDir]":
+        """A new directory `<UTC time>-<name>-<hash>` below `root`, held until the end.
+
+        Args:
+            given: the open config as the user wrote it.
+            resolved: the complete one, its open values still open.
+            about: for `run.json`; what `search` says there under `identity` is what a later start
+                finds it by, under `kept` the names of the runs that it keeps, best first.
+            plugins: sources to be kept, to be read, never run.
+
+        Raises: MachineError where it cannot be made.
+        """
+        told = {"kind": KIND, **about}
+        with RunDir.create(root, name, given, resolved, told, plugins) as home:
+            with files.machine_faults(home.path):
+                (home.path / rundir.CHECKPOINTS).rmdir()  # those are its runs'
+            yield cls(home.path)
+
+    @classmethod
+    def open(cls, path: Path) -> "SearchDir":
+        """The search at `path`.
+
+        Raises: RunError where there is none.
+        """
+        if not is_search(RunDir(path)):
+            raise RunError(f"{path}: is a run; expected a search")
+        return cls(path)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `run.json` says; a search whose process is gone without a word is `interrupted`.
+
+        Raises: RunError where it is missing or damaged.
+        """
+        return self._home.about
+
+    def write_about(self, about: Mapping[str, Any]) -> None:
+        self._home.write_about({"kind": KIND, **about})
+
+    @property
+    def config(self) -> Path:
+        """The complete config, open where the search explores."""
+        return self._home.config
+
+    def write_config(self, resolved: str) -> None:
+        """Replace the complete config, for a search that goes on otherwise."""
+        self._home.write_config(resolved)
+
+    @property
+    def runs_root(self) -> Path:
+        """Where the runs that it keeps are made."""
+        return self.path / RUNS
+
+    def kept(self) -> list[RunDir]:
+        """The runs that it keeps: those that run.json names, best first, then others by age.
+
+        Raises: RunError where run.json is missing or damaged.
+        """
+        there, told = rundir.names(self.runs_root), _told(self.about, "kept")
+        named = [name for name in told if name in there] if isinstance(told, list) else []
+        return [RunDir(self.runs_root / name) for name in dict.fromkeys([*named, *there])]
+
+    def log(self, line: str) -> None:
+        """Add a line, with the time, to `log.txt`."""
+        self._home.log(line)
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the search against other processes; the kernel lets go when this one ends.
+
+        Raises: RunBusy where another holds it.
+        """
+        return self._home.lock()
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed while it wrote has left; for the holder."""
+        with files.machine_faults(self.path):
+            files.tidy(self.path)
+
+
+def is_search(home: RunDir) -> bool:
+    """Whether a run directory is a search's.
+
+    Raises: RunError where its run.json is missing or damaged.
+    """
+    return home.about.get("kind") == KIND
+
+
+def same(root: Path, identity: str) -> SearchDir | None:
+    """The newest search below `root` whose run.json says this `search.identity`."""
+    return next(_searches(root, identity), None)
+
+
+def unfinished(root: Path, identity: str) -> SearchDir | None:
+    """The newest of those that have not finished."""
+    found = _searches(root, identity)
+    return next((search for search in found if search.about.get("status") != "finished"), None)
+
+
+def _searches(root: Path, identity: str) -> Iterator[SearchDir]:
+    """Newest first; a directory that is damaged hides no other."""
+    for name in reversed(rundir.names(root)):
+        with contextlib.suppress(RunError):
+            search = SearchDir.open(root / name)
+            if _told(search.about, "identity") == identity:
+                yield search
+
+
+def _told(about: Mapping[str, Any], key: str) -> Any:
+    """What run.json says at `search.key`, which a stranger may have written."""
+    said = about.get("search")
+    return said.get(key) if isinstance(said, dict) else None
