@@ -7,7 +7,7 @@ class's name its probability.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,10 +28,19 @@ Frame = dict[str, Any]  # a list or a numpy array for each column, all of one le
 CHUNK = 1 << 13  # samples at once
 
 
+class Piece(NamedTuple):
+    """What a network made of some samples, and what is to stand beside it."""
+
+    beside: Frame
+    made: Tensor
+
+
 def frames(
     predictor: Predictor, spec: dict[str, Any], path: Path, keep: Sequence[str] = ()
 ) -> Iterator[Frame]:
     """What the network says of the samples in a file, a chunk at a time.
+
+    Each member of several reads the file by itself, as the words and columns that it knows ask.
 
     Args:
         spec: the `data` of the config that the network was trained by.
@@ -39,19 +48,28 @@ def frames(
 
     Raises: DataError where the file is not what the network takes.
     """
-    made, task = predictor.preprocess.inputs, predictor.task
-    if keep and not isinstance(made, Columns):
+    if keep and not isinstance(predictor.preprocess.inputs, Columns):
         raise UsageError("--keep: only a table has columns to keep")
+    of_each = [_pieces(one, spec, path, keep) for one in predictor.members]
+    for pieces in zip(*of_each, strict=True):
+        made = predictor.mean([piece.made for piece in pieces])
+        held, answered = pieces[0].beside, _named(predictor, made)
+        if both := held.keys() & answered.keys():
+            raise UsageError(f"--keep: {min(both)!r} is a column of the predictions")
+        yield held | answered
+
+
+def _pieces(
+    predictor: Predictor, spec: dict[str, Any], path: Path, keep: Sequence[str]
+) -> Iterator[Piece]:
+    made, task = predictor.preprocess.inputs, predictor.task
     if isinstance(made, Columns):
         for table in newdata.chunks(str(path), spec, made, task):
             for rows in torch.arange(len(table)).split(CHUNK):
                 part = Table(table.inputs[rows], table.columns, None, ())
                 with newdata.faults_of(path):
                     raw = made.raw(part)
-                held, answered = kept(part, keep), answers(predictor, predictor(raw))
-                if both := held.keys() & answered.keys():
-                    raise UsageError(f"--keep: {min(both)!r} is a column of the predictions")
-                yield held | answered
+                yield Piece(kept(part, keep), predictor(raw))
         return
     if isinstance(made, TokenInputs):
         yield from _next_tokens(predictor, spec, path)
@@ -62,13 +80,22 @@ def frames(
         data, names = newdata.read(str(path), spec, predictor.preprocess, task, False), None
     if isinstance(data, Series):
         assert isinstance(made, SeriesInputs)
-        yield _steps(predictor, data)
+        yield Piece({}, predictor(data.inputs[-data.lookback :].unsqueeze(0)))
         return
     assert isinstance(data, Array)
     _check_shape(predictor, data, path)
     for places in torch.arange(len(data)).split(CHUNK):
         named = {"file": [names[place] for place in places.tolist()]} if names else {}
-        yield named | answers(predictor, predictor(data.inputs[places]))
+        yield Piece(named, predictor(data.inputs[places]))
+
+
+def _named(predictor: Predictor, made: Tensor) -> Frame:
+    """What was made of some samples, in columns as its kind of data asks for."""
+    if isinstance(predictor.preprocess.inputs, SeriesInputs):
+        return _steps(predictor, made)
+    if isinstance(predictor.preprocess.inputs, TokenInputs):
+        return _likeliest(predictor, made)
+    return answers(predictor, made)
 
 
 def answers(predictor: Predictor, made: Tensor) -> Frame:
@@ -117,17 +144,16 @@ def _rounded(predictor: Predictor, made: Tensor) -> Tensor:
     return made if weight.dtype == torch.float64 else made.float()
 
 
-def _steps(predictor: Predictor, series: Series) -> Frame:
+def _steps(predictor: Predictor, made: Tensor) -> Frame:
     """The steps after the end of a series: a row a step, a column a channel."""
-    last = series.inputs[-series.lookback :].unsqueeze(0)
-    channels = len(series.channels)
-    ahead = _rounded(predictor, predictor(last)).view(-1, channels)
-    named = {name: ahead[:, place].numpy() for place, name in enumerate(series.channels)}
+    channels = [name.removesuffix("+1") for name in predictor.task.targets if name.endswith("+1")]
+    ahead = _rounded(predictor, made).view(-1, len(channels))
+    named = {name: ahead[:, place].numpy() for place, name in enumerate(channels)}
     return {"step": list(range(1, len(ahead) + 1))} | named
 
 
-def _next_tokens(predictor: Predictor, spec: dict[str, Any], path: Path) -> Iterator[Frame]:
-    """For each line of a file the likeliest token after it, with its probability."""
+def _next_tokens(predictor: Predictor, spec: dict[str, Any], path: Path) -> Iterator[Piece]:
+    """Of each line of a file, how likely each token is to come after it."""
     made = predictor.preprocess.inputs
     assert isinstance(made, TokenInputs)
     try:
@@ -137,9 +163,14 @@ def _next_tokens(predictor: Predictor, spec: dict[str, Any], path: Path) -> Iter
     for start in range(0, len(lines), CHUNK):
         some = lines[start : start + CHUNK]
         seen = vocabulary.encode(some, predictor.task.classes, spec["tokens"], made.shape[0])
-        chances, best = predictor(seen).max(1)
-        words = [predictor.task.classes[place] for place in best.tolist()]
-        yield {"text": some, predictor.task.targets[0]: words, "probability": chances.numpy()}
+        yield Piece({"text": some}, predictor(seen))
+
+
+def _likeliest(predictor: Predictor, made: Tensor) -> Frame:
+    """The likeliest token, with its probability."""
+    chances, best = made.max(1)
+    words = [predictor.task.classes[place] for place in best.tolist()]
+    return {predictor.task.targets[0]: words, "probability": chances.numpy()}
 
 
 def _check_shape(predictor: Predictor, data: Array, path: Path) -> None:

@@ -4,20 +4,21 @@ The network and the preprocessing it was trained under travel as one module, so 
 has to be scaled or decoded by hand, and nothing can be scaled twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnarch.data.batches import Rows
 from nnarch.data.dataset import inputs_of
 from nnarch.data.preprocessing.preprocess import Columns, Preprocess
 from nnarch.data.preprocessing.sequenceinputs import TokenInputs
 from nnarch.data.table import Column, Table, numeric
 from nnarch.data.task import Task
 from nnarch.errors import DataError
-from nnarch.evaluation import outputs, predictions, rows_at_once
+from nnarch.evaluation import Evaluation, evaluate, outputs, predictions, rows_at_once
 from nnarch.losses import Loss
 
 
@@ -39,6 +40,16 @@ class Predictor(nn.Module):
     @property
     def input_names(self) -> tuple[str, ...]:
         return self.preprocess.inputs.names
+
+    @property
+    def members(self) -> "tuple[Predictor, ...]":
+        """Those whose mean answer is this one's: itself, unless it is of several."""
+        return (self,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return next(self.network.parameters()).dtype
 
     def forward(self, raw: Tensor) -> Tensor:
         """(N, ...) raw samples to (N, T) numbers in the target's units, or (N, K) probabilities.
@@ -75,7 +86,7 @@ class Predictor(nn.Module):
 
         Raises: DataError where a column is missing, or a value is not of its kind.
         """
-        made = self(self._raw(table))
+        made = self.answer(table)
         if self.task.classes:
             return np.array(self.task.classes)[made.argmax(1).numpy()]
         made = (made > 0.5).long() if self.task.kind == "multilabel" else made
@@ -85,13 +96,38 @@ class Predictor(nn.Module):
         """The probability of each class, (N, K), in the order of `task.classes`; or label."""
         if self.task.kind == "regression":
             raise DataError("predict_proba: a regression has no classes")
-        return self(self._raw(table)).numpy()
+        return self.answer(table).numpy()
+
+    def mean(self, answers: Sequence[Tensor]) -> Tensor:
+        """What its members' answers to the same samples come to."""
+        (answer,) = answers
+        return answer
+
+    def answer(self, table: Any) -> Tensor:
+        """What `forward` makes of a table, or of an array (N, ...)."""
+        return self(self._raw(table))
+
+    def evaluate(
+        self,
+        rows: "Callable[[Predictor], Rows]",
+        wanted: Sequence[Mapping[str, Any]],
+        device: torch.device,
+    ) -> Evaluation:
+        """Measure the network, which is moved to `device`.
+
+        Args:
+            rows: gives what is to be measured as this predictor's network takes it.
+            wanted: metrics as filled components.
+        """
+        those = rows(self).to(device, self.dtype)
+        network, target = self.network.to(device), self.preprocess.target
+        return evaluate(network, self.loss, those, target, self.task, wanted)
 
     def _raw(self, table: Any) -> Tensor:
         """Samples as `forward` takes them."""
         made = self.preprocess.inputs
         if isinstance(made, Columns):
-            return made.raw(table if isinstance(table, Table) else self._table(table))
+            return made.raw(self.table(table))
         expected = inputs_of(self.preprocess).shape
         samples = _array(table, "the array")
         if tuple(samples.shape[1:]) != expected:
@@ -103,7 +139,10 @@ class Predictor(nn.Module):
             raise DataError("the array holds values that are not finite numbers")
         return _tokens(samples, made.vocabulary) if made.vocabulary else samples
 
-    def _table(self, given: Any) -> Table:
+    def table(self, given: Any) -> Table:
+        """Those columns of a data frame, a mapping or an array (N, F) that are looked at."""
+        if isinstance(given, Table):
+            return given
         names = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
         if names is None:
             rows = _array(given, "the table").double()

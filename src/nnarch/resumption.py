@@ -13,16 +13,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnarch import devices, experiment, history, plugins, runconfig
+from nnarch import devices, experiment, history, members, plugins, runconfig
 from nnarch.checkpoint import Checkpoint
 from nnarch.checkpoints import Resumable
-from nnarch.config import Config, path_options
-from nnarch.errors import ConfigError, DataError, RunError
+from nnarch.config import Config
+from nnarch.errors import ConfigError, DataError, RunError, UsageError
 from nnarch.experiment import Experiment
 from nnarch.keeper import NOT_MEASURED
 from nnarch.provenance import now, versions
 from nnarch.registry import schedules
 from nnarch.rundir import RunDir
+from nnarch.wholepaths import path_options
 
 TOLD: dict[str, Any] = {  # what run.json tells for good
     "plugins": list,
@@ -58,9 +59,13 @@ def prepare(
         overrides: `key=value`, of `runconfig.FREE` or where the data lies.
         changed_data: go on although the data is not what the run was trained on.
 
-    Raises: RunError where no checkpoint is intact or the config was edited meanwhile,
-        ConfigError, DataError or MachineError; the run is then as it was.
+    Raises: RunError where no checkpoint is intact or the config was edited meanwhile, UsageError
+        where it is an ensemble, ConfigError, DataError or MachineError; the run is then as it was.
     """
+    if members.is_ensemble(run):
+        raise UsageError(
+            f"{run}: is an ensemble, of which nothing goes on; expected one of the runs in it"
+        )
     about = run.about
     _check_about(run, about)
     found = run.resumable()

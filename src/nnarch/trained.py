@@ -1,35 +1,40 @@
-"""A trained network, opened from its run directory alone.
+"""A trained network, or an ensemble of several, opened from its run directory alone.
 
 A run directory may come from a stranger, so what it says is checked like a config: components
 are looked up in the registry, never imported, and nothing is allocated that its own weights do
 not account for.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from nnarch import devices, plugins, prediction, runconfig, threads
+from nnarch import devices, members, plugins, prediction, runconfig, threads
+from nnarch.averaged import Averaged
 from nnarch.checkpoint import Checkpoint
 from nnarch.data import dataset as datasets
 from nnarch.data import identity, newdata, parting
 from nnarch.data.batches import Rows
 from nnarch.data.preprocessing.preprocess import Preprocess
 from nnarch.data.task import Task
-from nnarch.errors import ConfigError, DataError, RunError, cause
-from nnarch.evaluation import Evaluation, evaluate
+from nnarch.errors import ConfigError, DataError, RunError, UsageError, cause
+from nnarch.evaluation import Evaluation
 from nnarch.models import network as networks
 from nnarch.predictor import Predictor
 from nnarch.registry import REGISTRIES, losses, metrics, sources
 from nnarch.rundir import RunDir
 from nnarch.validate import fill_component
 
+RowsOf = Callable[[Predictor], Rows]  # the same samples, as each network takes them
+
 
 def load(run: RunDir, which: str = "best") -> Predictor:
-    """The network of `run`, with its preprocessing, on the CPU.
+    """The network of `run`, with its preprocessing, on the CPU; of an ensemble, all of its members.
 
     Args:
         which: the `best` epoch's or the `last`.
@@ -40,24 +45,40 @@ def load(run: RunDir, which: str = "best") -> Predictor:
 
 
 @dataclass
-class _Opened:
+class Opened:
+    """What was trained, as it came from disk.
+
+    Attributes:
+        metrics: that it was trained with.
+        meta: of its checkpoint; of an ensemble, of its first member's.
+    """
+
     predictor: Predictor
-    metrics: list[dict[str, Any]]  # that it was trained with
+    metrics: list[dict[str, Any]]
     meta: Mapping[str, Any]
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.predictor.network.parameters()).dtype
+
+def _opened(run: RunDir, which: str = "best") -> Opened:
+    if not members.is_ensemble(run):
+        return together(run, [run.load_checkpoint(which)], which)
+    if which != "best":
+        raise UsageError(f"{run}: an ensemble holds the best of its members; got {which!r}")
+    return together(run, members.load(run), which)
 
 
-def _opened(run: RunDir, which: str) -> _Opened:
-    saved = run.load_checkpoint(which)
+def together(run: RunDir, saved: Sequence[Checkpoint], which: str = "best") -> Opened:
+    """The network of a checkpoint of `run`, or the average of those of several.
+
+    Raises: RunError where they do not fit together, or need a plugin.
+    """
+    meta = saved[0].meta
     try:
         plugins.need(run.path, _told(run, "plugins"))
-        predictor = _predictor(saved)
-        wanted = saved.meta["config"]["metrics"]
-        wanted = [_fitting("metric", spec, predictor.task) for spec in wanted]
-        return _Opened(predictor, wanted, saved.meta)
+        predictors = [_predictor(one) for one in saved]
+        counts = [one.meta.get("count", 1) for one in saved]
+        predictor = Averaged(predictors, counts) if len(predictors) > 1 else predictors[0]
+        wanted = [_fitting("metric", spec, predictor.task) for spec in meta["config"]["metrics"]]
+        return Opened(predictor, wanted, meta)
     except RunError:
         raise
     except Exception as error:  # whatever a stranger may have written there
@@ -81,23 +102,20 @@ def evaluate_run(
 
     Raises: RunError, or DataError where the data is not what the run was trained on.
     """
-    opened = _opened(run, "best")
+    opened = _opened(run)
     spec = runconfig.load(run, opened.meta).data
-    predictor, measured = opened.predictor, list(opened.metrics)
     for name in wanted:
-        if name not in [spec["name"] for spec in measured]:
-            measured.append(_metric(name, predictor.task))
-    rows = _given(opened, spec, data) if data else _own(opened, run, spec, part)
+        if name not in [spec["name"] for spec in opened.metrics]:
+            opened.metrics.append(_metric(name, opened.predictor.task))
+    rows = _given(spec, data) if data else own(opened, run, spec, [part])[part]
+    return measured(opened, run, rows)
+
+
+def measured(opened: Opened, run: RunDir, rows: RowsOf) -> Evaluation:
+    """The loss and the metrics of `opened`, computed as `run` was."""
     device = devices.choose("auto")
     with devices.computing(device, max(1, threads.chosen(_told(run, "threads"), 0))):
-        return evaluate(
-            predictor.network.to(device),
-            predictor.loss,
-            rows.to(device, opened.dtype),
-            predictor.preprocess.target,
-            predictor.task,
-            measured,
-        )
+        return opened.predictor.evaluate(rows, opened.metrics, device)
 
 
 def predict(run: RunDir, data: Path, keep: Sequence[str] = ()) -> Iterator[prediction.Frame]:
@@ -108,7 +126,7 @@ def predict(run: RunDir, data: Path, keep: Sequence[str] = ()) -> Iterator[predi
 
     Raises: RunError, or DataError where the data is not what the network takes.
     """
-    opened = _opened(run, "best")
+    opened = _opened(run)
     spec = runconfig.load(run, opened.meta).data
     with devices.computing(torch.device("cpu"), max(1, threads.chosen(_told(run, "threads"), 0))):
         yield from prediction.frames(opened.predictor, spec, data, keep)
@@ -172,24 +190,33 @@ def _metric(name: str, task: Task) -> dict[str, Any]:
     return spec
 
 
-def _own(opened: _Opened, run: RunDir, spec: dict[str, Any], part: str) -> Rows:
-    """Rows of the data that the run was trained on, known by its fingerprint."""
+def own(
+    opened: Opened, run: RunDir, spec: dict[str, Any], parts: Sequence[str]
+) -> dict[str, RowsOf]:
+    """Parts of the data that the run was trained on, known by its fingerprint."""
     data = datasets.whole(sources.build(spec), spec)
     if identity.fingerprint(data) != opened.meta.get("fingerprint"):
         raise DataError(
             f"{run}: the data has changed since the run was trained on it; expected the same rows "
             "to take a part of, or --data with a file to measure"
         )
-    task, made = opened.predictor.task, opened.predictor.preprocess
-    chosen = {part: parting.divide(data, spec, task)[part]}
-    return datasets.rows(data, task, made, chosen, opened.dtype)[part]
+    chosen = parting.divide(data, spec, opened.predictor.task)
+    return {part: partial(_rows, data, chosen[part]) for part in parts}
 
 
-def _given(opened: _Opened, spec: dict[str, Any], path: Path) -> Rows:
-    """Every row of another file."""
-    task, made = opened.predictor.task, opened.predictor.preprocess
-    data = newdata.read(str(path), spec, made, task, needs_target=True)
-    with newdata.faults_of(path):
-        data = datasets.whole(data, spec)
-        everything = {"test": torch.arange(len(data))}
-        return datasets.rows(data, task, made, everything, opened.dtype)["test"]
+def _given(spec: dict[str, Any], path: Path) -> RowsOf:
+    """Every row of another file, which each network reads for itself."""
+
+    def rows(predictor: Predictor) -> Rows:
+        made, task = predictor.preprocess, predictor.task
+        data = newdata.read(str(path), spec, made, task, needs_target=True)
+        with newdata.faults_of(path):
+            data = datasets.whole(data, spec)
+            return _rows(data, torch.arange(len(data)), predictor)
+
+    return rows
+
+
+def _rows(data: parting.Samples, chosen: Tensor, predictor: Predictor) -> Rows:
+    made, task = predictor.preprocess, predictor.task
+    return datasets.rows(data, task, made, {"those": chosen}, predictor.dtype)["those"]
