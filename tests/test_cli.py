@@ -23,7 +23,7 @@ import pytest
 import nnarch as library
 from conftest import TINY, Command, error_lines
 
-COMMANDS = ("init", "check", "train", "eval", "predict", "components", "schema")
+COMMANDS = ("init", "check", "train", "eval", "predict", "runs", "compare", "components", "schema")
 IRIS = "name: iris\ndata: {source: sklearn, dataset: iris}\nepochs: 4\nthreads: 1\n"
 
 

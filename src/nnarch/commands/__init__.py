@@ -1,0 +1,1 @@
+"""The commands: one short function each, which parses, calls one job and shows."""
