@@ -19,9 +19,11 @@ SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
     "version", "printable", "machine", "errors", "requirements", "lazy", "patterns", "seeds",
-    "options",
-    "sections", "layerlist", "kinds", "component", "registry", "validate", "space", "tree",
-    "yamlfile", "config",
+    "domains", "constraints", "options",
+    "sections", "layerlist", "kinds", "component", "registry", "validate",
+    "openforms", "variable", "counting", "blocknames", "template", "openconfig", "space",
+    "tree", "yamlfile", "plainyaml", "places", "given", "wholepaths", "config", "exploration",
+    "trial", "progress",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -72,20 +74,34 @@ COMPUTE = (
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
     "average", "engine.eager", "engine.program", "engine.recording", "engine.recorded",
     "engine.purestep", "engine.captured", "engine", "engine.chance", "engine.compiled",
-    "compilation", "training", "stepping", "predictor",
-    "prediction",
+    "compilation", "training", "stepping", "stacked.outline", "stacked.chance", "stacked.padded",
+    "stacked.mapped", "stacked.update", "stacked.member", "stacked.steps", "stacked.stack",
+    "stacked.grouping", "stacked", "predictor", "averaged",
+    "prediction", "pareto",
+    "samplers.sampler", "samplers.unseen", "samplers.mutation", "samplers.random",
+    "samplers.grid", "samplers.quasirandom", "samplers.evolution", "samplers.features",
+    "samplers.process", "samplers.gp", "samplers.study", "samplers.tpe", "samplers.nsga2",
+    "samplers", "pruners.pruner", "pruners.halving", "pruners.hyperband", "pruners",
+    "ranking", "encoding", "importance", "contrasts", "effects",
 )  # fmt: skip
 DISK = (
     "files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir",
-    "runlist",
+    "members", "trials", "searchdir", "runlist",
+    "runfilter", "runrow", "runtable", "comparison",
 )  # fmt: skip
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
-    "experiment", "opening", "keeper", "run", "resumption", "trained",
+    "experiment", "opening", "keeper", "run", "resumption", "trained", "ensemble",
+    "workers", "trialtraining", "proposals", "search", "preview",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip
-EDGE = ("__init__", "console", "ending", "cli", "__main__")
+EDGE = (
+    "__init__", "console", "tables", "searchpage", "searchsummary", "ending", "commands",
+    "commands.output", "commands.arguments", "commands.init", "commands.check",
+    "commands.search", "commands.train", "commands.inference", "commands.compare",
+    "commands.components", "cli", "__main__",
+)  # fmt: skip
 ZONES = {"words": WORDS, "compute": COMPUTE, "disk": DISK, "jobs": JOBS, "edge": EDGE}
 BELOW = {
     "words": (),
@@ -102,7 +118,8 @@ LIBRARIES = {  # beside the standard library, at the top of a file
     "edge": {"typer"},
 }
 INSIDE = {"disk": {"torch", "safetensors", "polars"}, "edge": {"rich"}}  # in functions only
-LIGHT = {"data", "models", "losses", "optim", "schedules", "metrics"}  # hold components
+# These hold components.
+LIGHT = {"data", "models", "losses", "optim", "schedules", "metrics", "samplers", "pruners"}
 HEAVY = {"torch", "numpy", "polars", "sklearn", "safetensors"}
 
 

@@ -113,6 +113,12 @@ class Diverged(NnarchError):
     exit_code = 8
 
 
+class SearchFailed(NnarchError):
+    """A search came to its end with trials that failed."""
+
+    exit_code = 9
+
+
 class Interrupted(NnarchError):
     """The run was told to stop by a signal; its checkpoint is saved."""
 

@@ -22,7 +22,7 @@ def matching(pattern: str) -> Iterator[str]:
 
     Raises: DataError where too much would have to be looked at.
 
-    >>> sorted(map(os.path.basename, matching(f"{os.path.dirname(__file__)}/pa*.py")))
+    >>> sorted(map(os.path.basename, matching(f"{os.path.dirname(__file__)}/patt*.py")))
     ['patterns.py']
     """
     parts = pattern.split("/")

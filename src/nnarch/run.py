@@ -9,9 +9,10 @@ that goes on where it ended is trained by the same lines as one that begins.
 import contextlib
 import shlex
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nnarch import devices, opening, plugins
@@ -29,14 +30,22 @@ from nnarch.training import train as train_epochs
 
 @contextlib.contextmanager
 def start(
-    experiment: Experiment, root: Path, command: Sequence[str], overrides: Sequence[str] = ()
+    experiment: Experiment,
+    root: Path,
+    command: Sequence[str],
+    overrides: Sequence[str] = (),
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[RunDir]:
     """Make the run's directory below `root`, saying all that is known before training.
 
     It is held against other processes until the end.
+
+    Args:
+        about: what else run.json is to say.
     """
     config, used = experiment.config, plugins.loaded()
     about = {
+        **about,
         "status": "running",
         **provenance(command),
         "overrides": list(overrides),

@@ -1,0 +1,252 @@
+"""A search from the command line: what it leaves, what it survives, what it refuses.
+
+Networks are tiny, so what is tested is the search; that a stack trains what would be trained
+alone is tested in `test_stacked.py`.
+"""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import error_lines
+from harness import Start
+from nnarch.searchdir import SearchDir
+from nnarch.trial import Trial
+
+TRIALS = 12
+OPEN = """
+name: small
+data: {source: synthetic, rows: 120, features: 3}
+model: {widths: {repeat: {int: [1, 2]}, of: {int: [2, 9]}}, activation: {choice: [relu, tanh]}}
+optimizer: {name: adamw, lr: {float: [1e-3, 1e-1], log: true, default: 0.01}}
+epochs: 3
+search: {trials: 12, keep: 1, workers: 1}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "open.yaml"
+    path.write_text(OPEN)
+    return path
+
+
+def only_search(home: Path) -> SearchDir:
+    [path] = [each for each in (home / "runs").iterdir() if each.name[:1] != "."]
+    return SearchDir.open(path)
+
+
+def of(search: SearchDir) -> list[Trial]:
+    return sorted(search.trials.read(), key=lambda trial: (trial.number, trial.seed))
+
+
+def untimed(trials: list[Trial]) -> list[Any]:
+    return [(each.id, each.status, each.epochs, dict(each.shown)) for each in trials]
+
+
+def test_a_search_leaves_its_trials_and_the_best_as_a_run(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    done = child("search", config)
+    assert done.wait() == 0, done.stderr
+    search = only_search(tmp_path)
+    assert done.stdout.strip() == f"runs/{search.path.name}"
+    trials = of(search)
+    assert [trial.number for trial in trials] == list(range(TRIALS))
+    assert len({trial.id for trial in trials}) == TRIALS
+    assert {trial.status for trial in trials} == {"finished"}
+    assert all(len(trial.history["val_loss"]) == trial.epochs == 3 for trial in trials)
+    best = min(trials, key=lambda trial: trial.figures["val_loss"])
+    assert best.figures["val_loss"] == min(best.history["val_loss"])
+    assert {"val_loss", "val_rmse", "val_r2"} <= set(best.figures)
+    about = search.about
+    assert about["status"], about["exit_code"] == ("finished", 0)
+    assert about["results"]["best_trial"] == best.id
+    [kept] = search.kept()
+    assert kept.about["trial"] == best.id
+    assert kept.about["parameters"] == best.parameters
+    assert kept.about["results"]["best"]["val_loss"] == pytest.approx(best.figures["val_loss"])
+    measured = child("eval", kept.path, "--json", "--quiet")
+    assert measured.wait() == 0
+    assert json.loads(measured.stdout)["loss"] == kept.about["results"]["test"]["loss"]
+
+
+def test_the_same_command_again_has_nothing_to_do(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    assert child("search", config, "-q", "search.trials=4").wait() == 0
+    before = only_search(tmp_path).trials.read()
+    assert child("search", config, "-q", "search.trials=4").wait() == 0
+    assert only_search(tmp_path).trials.read() == before
+
+
+def test_a_search_that_goes_on_tries_what_is_missing(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    assert child("search", config, "-q", "search.trials=5").wait() == 0
+    path = only_search(tmp_path).path
+    assert child("resume", path, "-q", "search.trials=12").wait() == 0
+    assert child("search", config, "-q", "--runs-dir", "whole").wait() == 0
+    [whole] = (tmp_path / "whole").iterdir()
+    ids = {trial.id for trial in of(SearchDir.open(path))}
+    assert ids == {trial.id for trial in of(SearchDir.open(whole))}
+
+
+def test_exact_gives_the_bits_of_training_alone(child: Start, config: Path, tmp_path: Path) -> None:
+    assert child("search", config, "-q", "--exact", "search.trials=3").wait() == 0
+    search = only_search(tmp_path)
+    trial = of(search)[1]
+    alone = child("train", search.path, "--trial", trial.id, "-q", "--runs-dir", "alone")
+    assert alone.wait() == 0, alone.stderr
+    [run] = (tmp_path / "alone").iterdir()
+    lines = (run / "history.csv").read_text().splitlines()
+    column = lines[0].split(",").index("val_loss")
+    history = [float(line.split(",")[column]) for line in lines[1:]]
+    assert history == list(trial.history["val_loss"])
+
+
+def test_a_stack_gives_what_training_alone_gives(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    assert child("search", config, "-q", "--exact", "--runs-dir", "exact").wait() == 0
+    assert child("search", config, "-q").wait() == 0
+    [exact] = (tmp_path / "exact").iterdir()
+    for one, other in zip(of(SearchDir.open(exact)), of(only_search(tmp_path)), strict=True):
+        assert one.id == other.id
+        assert one.how.startswith("alone")
+        assert dict(one.figures) == pytest.approx(dict(other.figures), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.share(2, 50)
+def test_a_killed_search_ends_with_exactly_its_trials(
+    child: Start, config: Path, tmp_path: Path, seed: int
+) -> None:
+    begun = child("search", config, "-q", "search.workers=2", "epochs=40")
+    end = time.monotonic() + 60
+    while not begun.ended() and time.monotonic() < end:
+        found = list((tmp_path / "runs").glob("*/trials.jsonl"))
+        if found and found[0].stat().st_size > seed * 1000:
+            break
+        time.sleep(0.005)
+    begun.kill(signal.SIGKILL)
+    begun.wait()
+    search = only_search(tmp_path)
+    went_on = child("resume", search.path, "-q")
+    assert went_on.wait() == 0, went_on.stderr
+    trials = of(search)
+    assert len(trials) == len({trial.id for trial in trials}) == TRIALS
+    assert {trial.status for trial in trials} == {"finished"}
+
+
+def test_a_worker_that_is_killed_loses_no_trial(child: Start, config: Path, tmp_path: Path) -> None:
+    begun = child("search", config, "-q", "search.workers=2", "epochs=60")
+    end, killed = time.monotonic() + 30, False
+    while not killed and not begun.ended() and time.monotonic() < end:
+        for worker in workers_of(begun.pid):
+            os.kill(worker, signal.SIGKILL)
+            killed = True
+            break
+    assert killed
+    assert begun.wait() == 0, begun.stderr
+    trials = of(only_search(tmp_path))
+    assert len(trials) == len({trial.id for trial in trials}) == TRIALS
+    assert {trial.status for trial in trials} == {"finished"}
+
+
+def workers_of(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
+def test_trials_that_diverge_are_told_and_never_best(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    rates = "optimizer={name: sgd, lr: {choice: [1e-3, 1e-2, 1e+30]}}"
+    done = child("search", config, rates, "search.trials=16")
+    assert done.wait() == 9
+    search = only_search(tmp_path)
+    failed = [trial for trial in of(search) if trial.status == "failed"]
+    assert failed
+    assert all(trial.shown["optimizer.lr"] == 1e30 for trial in failed)
+    assert all("diverged" in (trial.reason or "") for trial in failed)
+    best = search.about["results"]["best_trial"]
+    assert best not in {trial.id for trial in failed}
+    assert f"{len(failed)} of 16 trials failed" in done.stderr.splitlines()[-1]
+
+
+def test_bounds_hold_before_training(child: Start, config: Path, tmp_path: Path) -> None:
+    done = child("search", config, "-q", "search={trials: 8, keep: 0, constraints: [params < 40]}")
+    assert done.wait() == 0, done.stderr
+    trials = of(only_search(tmp_path))
+    trained = [trial for trial in trials if trial.status == "finished"]
+    refused = [trial for trial in trials if trial.status == "refused"]
+    assert len(trained) == 8
+    assert all((trial.parameters or 0) < 40 for trial in trained)
+    assert all("not params < 40" in (trial.reason or "") for trial in refused)
+
+
+def test_halving_trains_the_best_on(child: Start, config: Path, tmp_path: Path) -> None:
+    pruned = "search={trials: 9, keep: 0, pruner: halving, workers: 2}"
+    done = child("search", config, "-q", pruned, "epochs=9")
+    assert done.wait() == 0, done.stderr
+    trials = of(only_search(tmp_path))
+    lengths = sorted(trial.epochs for trial in trials)
+    assert lengths == [1] * 6 + [3] * 2 + [9]
+    last = next(trial for trial in trials if trial.status == "finished")
+    first = [trial.history["val_loss"][0] for trial in trials]
+    assert last.history["val_loss"][0] in sorted(first)[:3]
+
+
+def test_seeds_are_trials_of_their_own(child: Start, config: Path, tmp_path: Path) -> None:
+    done = child("search", config, "-q", "search={trials: 3, seeds: 2, keep: 1, workers: 1}")
+    assert done.wait() == 0, done.stderr
+    trials = of(only_search(tmp_path))
+    assert [(trial.number, trial.seed) for trial in trials] == [
+        (number, seed) for number in range(3) for seed in range(2)
+    ]
+    means = {n: sum(t.figures["val_loss"] for t in trials if t.number == n) / 2 for n in range(3)}
+    best = only_search(tmp_path).about["results"]["best"]["val_loss"]
+    assert best == pytest.approx(min(means.values()))
+
+
+def test_a_preview_writes_nothing(child: Start, config: Path, tmp_path: Path) -> None:
+    done = child("search", config, "--dry-run", "search.constraints=[params < 40]")
+    assert done.wait() == 0, done.stderr
+    assert not (tmp_path / "runs").exists()
+    assert "optimizer.lr: numbers from 0.001 to 0.1, on a log scale" in done.stdout
+    assert "would be refused" in done.stdout
+    assert "not params < 40" in done.stdout
+
+
+def test_another_space_is_another_search(child: Start, config: Path, tmp_path: Path) -> None:
+    assert child("search", config, "-q", "search.trials=2").wait() == 0
+    done = child("resume", only_search(tmp_path).path, "epochs=5")
+    assert done.wait() == 3
+    assert "epochs: would be another search" in done.stderr
+
+
+def test_train_refuses_what_is_open_unless_told_to_take_defaults(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    done = child("train", config, "--defaults", "model.widths=[4]", "model.activation=relu")
+    assert done.wait() == 0, done.stderr
+    done = child("train", config)
+    assert done.wait() == 3
+    assert len(error_lines(done)) == 3  # type: ignore[arg-type]
+
+
+def test_an_ensemble_of_the_best_is_a_run(child: Start, config: Path, tmp_path: Path) -> None:
+    done = child("search", config, "-q", "search.trials=4", "--ensemble", "2")
+    assert done.wait() == 0, done.stderr
+    *runs, averaged = only_search(tmp_path).kept()
+    assert averaged.about["members"] == [run.path.name for run in runs[:2]]
+    measured = child("eval", averaged.path, "--json", "-q")
+    assert measured.wait() == 0
+    assert json.loads(measured.stdout)["loss"] == averaged.about["results"]["test"]["loss"]
