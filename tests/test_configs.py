@@ -9,12 +9,15 @@ from sklearn.metrics import r2_score
 
 import nnarch
 from nnarch import config as configs
+from nnarch import experiment
+from nnarch import exploration as explorations
 from nnarch.data import dataset as datasets
 from nnarch.registry import sources
 from nnarch.sections import Search
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
+CONFIGS = [path for path in sorted(ROOT.glob("configs/*.yaml")) if "search" not in path.stem]
+OPEN = sorted(ROOT.glob("configs/search_*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -23,6 +26,16 @@ def test_every_config_trains(path: Path, tmp_path: Path) -> None:
     assert run.about["status"] == "finished"
     assert [row["epoch"] for row in run.history] == [1, 2]
     assert run.path.name.split("-", 2)[2].startswith(path.stem)
+
+
+@pytest.mark.parametrize("path", OPEN, ids=lambda path: path.stem)
+def test_every_open_config_can_be_searched_and_trains_with_its_defaults(path: Path) -> None:
+    explored = explorations.load(path)
+    for point in explored.space.corners():
+        assert explored.config(point).epochs == explored.config({**point}).epochs
+    defaults = configs.load(path, defaults=True)
+    ready = experiment.prepare(defaults)
+    assert ready.size.parameters > 0
 
 
 def test_the_reference_config_shows_every_key_with_its_default() -> None:

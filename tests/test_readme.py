@@ -101,11 +101,15 @@ def test_the_python_examples_run(project: Path) -> None:
 
 def test_the_yaml_examples_are_configs(project: Path) -> None:
     from nnarch import config as configs
+    from nnarch import exploration
 
     for text in blocks("yaml"):
         path = project / "example.yaml"
         path.write_text(text)
-        assert configs.load(path).epochs in (10, 124, 3)
+        if "search:" in text:
+            assert exploration.load(path).trials == 200
+        else:
+            assert configs.load(path).epochs in (10, 124, 3)
 
 
 def test_the_readme_names_what_exists() -> None:

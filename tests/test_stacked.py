@@ -66,7 +66,7 @@ def stackable(draw: st.DrawFn) -> list[dict[str, Any]]:
 
     def one() -> dict[str, Any]:
         widths = draw(SHAPES)
-        model = {"name": "mlp", "widths": widths[:1] * 2 if residual else widths}
+        model = {"name": "mlp", "widths": [4 + widths[0]] * 2 if residual else widths}
         model |= {"normalization": normalization, "residual": residual}
         model["activation"] = draw(st.sampled_from(["relu", "tanh", "sigmoid", "softplus"]))
         model["dropout"] = draw(st.sampled_from([0.1, 0.5])) if dropout else 0.0

@@ -137,7 +137,8 @@ class Update:
     def _follow(self, factor: Tensor | float) -> None:
         """Know the learning rates of this step at each place, which often are those of the last."""
         of_each = isinstance(factor, Tensor)
-        if factor is self._factor or not of_each and factor == self._factor:
+        changed = of_each or isinstance(self._factor, Tensor) or factor != self._factor
+        if factor is self._factor or not changed:
             return
         self._factor, self._rates, self._kept = factor, [], []
         for weight, hyper in zip(self._weights, self._hypers, strict=True):
