@@ -91,8 +91,8 @@ def optuna_itself(of: str, folder: Path, batch: int, seed: int) -> list[float]:
 def expected(results: Sequence[float], draws: int) -> tuple[float, float]:
     """Mean and deviation of the best of so many of `results` drawn without replacement, exactly.
 
-    >>> expected([1.0, 2.0, 4.0], 1)[0], expected([1.0, 2.0, 4.0], 3)
-    (2.3333333333333335, (1.0, 0.0))
+    >>> expected([1.0, 2.0, 6.0], 1)[0], expected([1.0, 2.0, 6.0], 3)
+    (3.0, (1.0, 0.0))
     """
     values = np.sort(np.array(results))
     ways = comb(len(values), draws)

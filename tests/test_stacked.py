@@ -26,7 +26,6 @@ RULES: dict[str, dict[str, Any]] = {
     "rmsprop": {"lr": 0.002, "momentum": 0.5},
     "nadam": {"lr": 0.01},
 }
-SHAPES = st.lists(st.integers(1, 9), min_size=2, max_size=2)
 SCHEDULES = [
     "constant",
     {"name": "cosine", "warmup": 1},
@@ -65,7 +64,8 @@ def stackable(draw: st.DrawFn) -> list[dict[str, Any]]:
     }
 
     def one() -> dict[str, Any]:
-        widths = draw(SHAPES)
+        least = 3 if normalization == "layer" else 1  # what is less, it makes nearly constant
+        widths = draw(st.lists(st.integers(least, 9), min_size=2, max_size=2))
         model = {"name": "mlp", "widths": [4 + widths[0]] * 2 if residual else widths}
         model |= {"normalization": normalization, "residual": residual}
         model["activation"] = draw(st.sampled_from(["relu", "tanh", "sigmoid", "softplus"]))
@@ -119,12 +119,11 @@ def varied(**changes: Any) -> list[dict[str, Any]]:
 )
 def test_any_rule_of_ours_moves_a_stack_as_it_moves_one(name: str):
     changes = varied(optimizer={"name": name}, epochs=2)
-    try:
-        kinds = {kind(member(each)) for each in changes}
-    except Unstackable as error:
-        assert "none of nnarch's own rules" in str(error)
+    if name == "muon":  # which is not one rule
+        with pytest.raises(Unstackable, match="muon is none of nnarch's own rules"):
+            kind(member(changes[0]))
         return
-    assert len(kinds) == 1
+    assert len({kind(member(each)) for each in changes}) == 1
     for each, config in zip(together(changes)[0], changes, strict=True):
         check(alone(config), each)
 

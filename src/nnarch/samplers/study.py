@@ -1,9 +1,9 @@
 """Optuna's samplers, spoken to point by point.
 
-TPE and NSGA-II are Optuna's (Akiba et al., 2019; MIT licence, maintained since 2018, tested on
-every kind of space that there is): what is hard about them is in the details, and those are
-well looked after there. A study in memory, asked and told, is all of it that is used: networks are
-trained, trials stored and points known twice by ourselves.
+TPE and NSGA-II are Optuna's (Akiba et al., 2019; MIT licence, maintained since 2018): what is hard
+about them is in the details, and those are well looked after there. A study in memory, asked and
+told, is all of it that is used: networks are trained, trials stored and points known twice by
+ourselves.
 
 A value that has an order is a place in it, so that Optuna knows which values are near each other.
 """

@@ -3,7 +3,8 @@
 Whatever a network computes, it computes for stacked weights as well, without being known here.
 What it would draw by chance is taken out: calls of dropout are noted down while one network takes
 a batch by itself, each network draws what it would draw alone, and the calls multiply by that.
-What draws otherwise, and what vmap does not know, is refused.
+What draws otherwise, and what vmap does not know, is refused. (Recurrent layers are: written out
+step by step, a stack of 32 takes 1.4 times as long as torch's own kernel for one after the other.)
 """
 
 import copy
@@ -297,4 +298,5 @@ def check(network: nn.Module, sample: Tensor) -> None:
             with torch.no_grad():
                 mapped(batch)
     except (RuntimeError, ValueError, TypeError, UserWarning) as error:
-        raise Unstackable(f"torch.func.vmap: {cause(error)}") from error
+        said = cause(error).split(". ")[0]
+        raise Unstackable(f"torch.func.vmap cannot compute it: {said}") from error
