@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 pytest_plugins = ["harness", "hostile"]
 
 # A busy machine is no fault. What decides whether a change may land tries the same cases each time;
-# everywhere else new ones are looked for.
+# everywhere else new ones are looked for, and more of them.
 settings.register_profile(
     "patient",
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize="CI" in os.environ,
+    max_examples=40 if "CI" in os.environ else 100,
 )
 settings.load_profile("patient")
 

@@ -1,5 +1,6 @@
 """Which members are trained together: of one kind, in chunks of a size that is worth it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def network(*widths: int, **options: Any) -> dict[str, Any]:
     return {"model": {"name": "mlp", "widths": list(widths), **options}}
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(
@@ -178,6 +179,21 @@ def test_what_vmap_cannot_compute_is_trained_alone():
     for why in alone(changes, MAPPED):
         assert "torch.func.vmap cannot compute it" in (why or "")
         assert "rrelu" in (why or "")
+
+
+def test_recurrent_networks_are_trained_alone():
+    changes = {"data": WAVES, "model": {"name": "rnn", "width": 3}}
+    assert all("aten::lstm" in (why or "") for why in alone(changes, MAPPED))
+
+
+def test_networks_that_answer_to_every_token_are_trained_alone(tmp_path: Path):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 30)
+    changes = {
+        "data": {"source": "text", "path": str(tmp_path / "text.txt"), "context": 4},
+        "model": {"name": "gpt", "width": 4, "depth": 1, "heads": 2},
+    }
+    with pytest.raises(Unstackable, match="answers to every token"):
+        kind(member(changes))
 
 
 def test_few_or_large_networks_that_are_mapped_are_trained_alone():

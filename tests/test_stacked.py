@@ -11,12 +11,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import stacks
 from nnarch.registry import losses, models, optimizers
 from nnarch.stacked.grouping import Kind, kind
 from nnarch.stacked.outline import Unstackable
 from nnarch.stacked.stack import Stack
-from stacks import CLASSES, DIGITS, NUMBERS, TWO, WAVES, alone, check, ground, member, together
+from stacks import (
+    CLASSES,
+    DIGITS,
+    NUMBERS,
+    TWO,
+    WAVES,
+    alone,
+    check,
+    check_history,
+    check_outputs,
+    ground,
+    member,
+    together,
+)
 
 RULES: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.05},
@@ -68,6 +80,7 @@ def stackable(draw: st.DrawFn) -> list[dict[str, Any]]:
         widths = draw(st.lists(st.integers(least, 9), min_size=2, max_size=2))
         model = {"name": "mlp", "widths": [4 + widths[0]] * 2 if residual else widths}
         model |= {"normalization": normalization, "residual": residual}
+        model["bias"] = normalization != "batch"  # which takes all effect from it
         model["activation"] = draw(st.sampled_from(["relu", "tanh", "sigmoid", "softplus"]))
         model["dropout"] = draw(st.sampled_from([0.1, 0.5])) if dropout else 0.0
         optimizer = {"name": rule, **RULES[rule]}
@@ -89,20 +102,26 @@ def stackable(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [one() for _ in range(draw(st.integers(2, 4)))]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(stackable())
 def test_a_member_comes_to_what_it_comes_to_alone(changes: list[dict[str, Any]]):
-    assert len({kind(member(each)) for each in changes}) == 1
     members, stack = together(changes)
-    is_normalized = changes[0]["model"]["normalization"] == "batch"
+    # of a scale that batch normalization takes the effect from, the gradient is near zero
+    tolerance = 1e-7 if changes[0]["model"]["normalization"] == "batch" else 1e-9
     for each, config, evaluation in zip(members, changes, stack.evaluations(), strict=True):
         reference = alone(config)
-        (stacks.check_outputs if is_normalized else check)(reference, each)
+        check(reference, each, tolerance)
         if reference.evaluation is None or evaluation is None:
             assert reference.evaluation is evaluation
         else:
             assert evaluation.loss == pytest.approx(reference.evaluation.loss, rel=1e-7)
             assert evaluation.metrics == pytest.approx(reference.evaluation.metrics, rel=1e-6)
+
+
+def test_biases_that_have_no_effect_change_none():
+    changes = varied(model={"name": "mlp", "widths": [6, 5], "normalization": "batch"})
+    for each, config in zip(together(changes)[0], changes, strict=True):
+        check_outputs(alone(config), each)
 
 
 def varied(**changes: Any) -> list[dict[str, Any]]:
@@ -123,7 +142,6 @@ def test_any_rule_of_ours_moves_a_stack_as_it_moves_one(name: str):
         with pytest.raises(Unstackable, match="muon is none of nnarch's own rules"):
             kind(member(changes[0]))
         return
-    assert len({kind(member(each)) for each in changes}) == 1
     for each, config in zip(together(changes)[0], changes, strict=True):
         check(alone(config), each)
 
@@ -193,7 +211,6 @@ def test_a_family_comes_to_what_it_comes_to_alone(name: str, changes: dict[str, 
     model = {"name": name, **changes["model"]}
     changes = changes | {"model": model, "epochs": 1}
     both = varied(**changes, optimizer={"name": "sgd", "momentum": 0.9})
-    assert len({kind(member(each)) for each in both}) == 1
     for each, config in zip(together(both)[0], both, strict=True):
         check(alone(config), each)
 
@@ -210,7 +227,7 @@ def test_networks_that_are_mapped_share_batches_too():
 def test_in_single_precision_losses_are_the_same_to_rounding():
     changes = varied(precision="float32", model={"name": "mlp", "widths": [9, 4], "dropout": 0.2})
     for each, config in zip(together(changes)[0], changes, strict=True):
-        stacks.check_history(alone(config).history, each.history, 1e-4)
+        check_history(alone(config).history, each.history, 1e-4)
 
 
 def test_one_that_diverges_leaves_the_others_as_they_are():

@@ -194,7 +194,7 @@ def measures_the_same(child: Child, undamaged: Resumed, damaged: Path) -> bool:
     return False
 
 
-@pytest.mark.share(6, 60)
+@pytest.mark.share(4, 60)
 def test_a_damaged_run_goes_on_to_the_same_end(
     copy: RunDir, whole: Whole, undamaged: Resumed, child: Start, tally: Tally, seed: int
 ) -> None:

@@ -239,7 +239,7 @@ class Patient:
         assert found == []
 
 
-@pytest.mark.share(6, 60)
+@pytest.mark.share(4, 60)
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(
     seed: int, wholes: Callable[[str], Whole], child: Start, tmp_path: Path, tally: Tally
 ):

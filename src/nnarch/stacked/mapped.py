@@ -11,6 +11,7 @@ import copy
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
+from weakref import ReferenceType
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,8 @@ def _plain(value: Any, known: set[int]) -> Hashable:
         case Tensor():
             if id(value) not in known:
                 raise Unstackable("a module keeps a tensor that is no parameter and no buffer")
+            return None
+        case ReferenceType():  # torch's recurrent layers have them of their weights
             return None
         case dict():
             return tuple((key, _plain(each, known)) for key, each in value.items())
