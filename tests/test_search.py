@@ -65,7 +65,7 @@ def test_a_search_leaves_its_trials_and_the_best_as_a_run(
     assert best.figures["val_loss"] == min(best.history["val_loss"])
     assert {"val_loss", "val_rmse", "val_r2"} <= set(best.figures)
     about = search.about
-    assert about["status"], about["exit_code"] == ("finished", 0)
+    assert (about["status"], about["exit_code"]) == ("finished", 0)
     assert about["results"]["best_trial"] == best.id
     [kept] = search.kept()
     assert kept.about["trial"] == best.id

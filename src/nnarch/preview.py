@@ -4,7 +4,6 @@ The points are made by the sampler and checked by the same lines that train them
 preview lets pass is what a search would train, and what it refuses a search would refuse.
 """
 
-import json
 from collections.abc import Iterator
 
 from nnarch.domains import Choice, Float
@@ -13,6 +12,7 @@ from nnarch.proposals import Planned, Proposals, quantities
 from nnarch.search import Exploring, sentences
 from nnarch.space import Variable
 from nnarch.trial import Trial
+from nnarch.trialtraining import data_key
 
 SAMPLES = 20  # points that are made
 SHOWN = 5
@@ -42,7 +42,7 @@ def _variable(variable: Variable) -> str:
 
 def _sample(exploring: Exploring, planned: Planned) -> Iterator[str]:
     config = planned.config
-    had = quantities(config, exploring.datasets[json.dumps(config.data, sort_keys=True)])
+    had = quantities(config, exploring.datasets[data_key(config)])
     told = ", ".join(f"{key} {_shown(value)}" for key, value in planned.trial.shown.items())
     yield f"{told}: {had['params']:,.0f} parameters, {had['flops']:,.0f} FLOPs"
 

@@ -19,6 +19,7 @@ from nnarch.registry import losses, metrics, samplers
 from nnarch.samplers.sampler import Sampler
 from nnarch.space import Point
 from nnarch.trial import Trial, identity
+from nnarch.trialtraining import data_key
 
 WITHOUT = ("name", "device", "threads")  # of a config, which decide nothing of what comes out
 TRIES = 20  # proposals that come to nothing, for each that is wanted
@@ -42,10 +43,11 @@ class Proposals:
     def __init__(
         self,
         exploration: Exploration,
-        datasets: "Mapping[str, Dataset] | Datasets",
+        datasets: Mapping[str, Dataset],
         known: Sequence[Trial] = (),
     ):
         """Args:
+        datasets: by `trialtraining.data_key`.
         known: trials of this search that are over.
         """
         search = exploration.search
@@ -131,14 +133,14 @@ class Proposals:
         return found
 
     def _completed(self, config: Config) -> Config:
-        dataset = self._datasets[json.dumps(config.data, sort_keys=True)]
+        dataset = self._datasets[data_key(config)]
         return compatibility.completed(config, dataset.task)
 
     def _broken(self, config: Config) -> str | None:
         """The bound that the network of a config breaks, if it breaks one."""
         if not self._bounds:
             return None
-        dataset = self._datasets[json.dumps(config.data, sort_keys=True)]
+        dataset = self._datasets[data_key(config)]
         had = quantities(config, dataset)
         for bound in self._bounds:
             if not bound.satisfied(had):
@@ -147,24 +149,14 @@ class Proposals:
         return None
 
 
-class Datasets:
-    """Datasets by the `data` of a config, as JSON; each is read when it is first asked for."""
-
-    def __init__(self, made: Mapping[str, Dataset]):
-        self.made = dict(made)
-
-    def __getitem__(self, key: str) -> Dataset:
-        return self.made[key]
-
-
 def quantities(config: Config, dataset: Dataset) -> dict[str, float]:
     """What a network has of each quantity that may be bound, before it is made."""
     assert config.loss is not None
     with config.locating("model"):
         loss = losses.build(config.loss, dataset.task)
         spec, inputs, outputs = config.model, dataset.inputs, loss.outputs
-        size = networks.size(spec, inputs, outputs)
-        _, network = networks.unallocated(spec, inputs, outputs)
+        described, network = networks.unallocated(spec, inputs, outputs)
+        size = networks.size_of(described, network, inputs)
     layers = [module for module in network.modules() if _has_weights(module)]
     return {
         "params": float(size.parameters),

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from nnarch import config as configs
 from nnarch import devices, ensemble, experiment, machine, plugins, ranking
 from nnarch import run as runs
 from nnarch.config import Config
@@ -35,7 +36,7 @@ from nnarch.registry import pruners
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.trial import Trial
-from nnarch.trialtraining import Limits, Order, Outcome, TrialTraining
+from nnarch.trialtraining import Limits, Order, Outcome, TrialTraining, data_key
 from nnarch.workers import Done, Here, Told, Workers
 
 LISTENING = 64  # trials of a round of a sampler that learns from them
@@ -50,7 +51,7 @@ class Exploring:
     """A search made real.
 
     Attributes:
-        datasets: by the `data` of a config, as JSON.
+        datasets: by `trialtraining.data_key`.
         first: the config of the first point.
     """
 
@@ -83,7 +84,7 @@ def prepare(exploration: Exploration, exact: bool = False) -> Exploring:
     device = devices.choose(first.device)
     datasets: dict[str, Dataset] = {}
     for config in _of_each_data(exploration, first):
-        key = json.dumps(config.data, sort_keys=True)
+        key = data_key(config)
         if key not in datasets:
             datasets[key] = experiment.data_of(config)[2]
     return Exploring(exploration, datasets, first, device, exact)
@@ -458,7 +459,7 @@ class _Searching:
     def _run_of(self, trial: Trial) -> RunDir:
         self._heed()
         config = config_of(trial)
-        dataset = self._exploring.datasets[json.dumps(config.data, sort_keys=True)]
+        dataset = self._exploring.datasets[data_key(config)]
         ready = experiment.with_data(config, dataset)
         told = {"trial": trial.id, "search": self._home.path.name}
         command = ["nnarch", "train", str(self._home), "--trial", trial.id]
@@ -485,8 +486,6 @@ class _Searching:
 
 def config_of(trial: Trial) -> Config:
     """The complete config of a trial, to be trained alone."""
-    from nnarch import config as configs
-
     return configs.load(dict(trial.config))
 
 

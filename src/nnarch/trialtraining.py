@@ -69,6 +69,11 @@ class Outcome:
     how: str = ""
 
 
+def data_key(config: Config) -> str:
+    """What the datasets of a search go by: how a config uses the data."""
+    return json.dumps(config.data, sort_keys=True)
+
+
 class OutOfTime(Exception):
     """The time that the search has is over."""
 
@@ -113,7 +118,7 @@ class TrialTraining:
     """Trains trials of one search.
 
     Attributes:
-        datasets: by the `data` of a config, as JSON.
+        datasets: by `data_key`.
     """
 
     def __init__(
@@ -152,7 +157,7 @@ class TrialTraining:
 
     def _begun(self, order: Order) -> _Trial:
         config = Config.model_validate_json(order.config)
-        dataset = self._datasets[json.dumps(config.data, sort_keys=True)]
+        dataset = self._datasets[data_key(config)]
         begun = experiment.begin(config, dataset, self._device)
         member = Member(begun.config, begun.training, begun.settings)
         trial = _Trial(order.id, member, begun.size, dataset, begun.loss)

@@ -103,7 +103,7 @@ def make_sized(
         check: is told the size before anything is allocated; what it raises is the end of it.
     """
     described, empty = unallocated(spec, inputs, outputs)
-    found = _size(described, empty, inputs)
+    found = size_of(described, empty, inputs)
     check(found)
     if described.plan is None:
         return make(spec, inputs, outputs, seed), found
@@ -200,10 +200,11 @@ def assembled(described: Described) -> nn.Module:
 
 def size(spec: Mapping[str, Any], inputs: Inputs, outputs: int) -> Size:
     """What `make` would make, counted on the meta device: nothing is allocated."""
-    return _size(*unallocated(spec, inputs, outputs), inputs)
+    return size_of(*unallocated(spec, inputs, outputs), inputs)
 
 
-def _size(described: Described, network: nn.Module, inputs: Inputs) -> Size:
+def size_of(described: Described, network: nn.Module, inputs: Inputs) -> Size:
+    """The size of a network that `unallocated` gives."""
     flops = described.plan and _told_flops(described.plan)
     if flops is None:
         flops = traced(network, inputs).flops[""]
