@@ -74,7 +74,8 @@ COMPUTE = (
     "losses", "schedules", "metrics", "linear", "baselines", "evaluation", "gradient",
     "average", "engine.eager", "engine.program", "engine.recording", "engine.recorded",
     "engine.purestep", "engine.captured", "engine", "engine.chance", "engine.compiled",
-    "compilation", "training", "stepping", "stacked.outline", "stacked.chance", "stacked.padded",
+    "compilation", "training", "stepping", "stacked.outline", "stacked.chance",
+    "stacked.activation", "stacked.padded",
     "stacked.mapped", "stacked.update", "stacked.member", "stacked.steps", "stacked.stack",
     "stacked.grouping", "stacked", "predictor", "averaged",
     "prediction", "pareto",
@@ -92,7 +93,7 @@ DISK = (
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
     "experiment", "opening", "keeper", "run", "resumption", "trained", "ensemble",
-    "workers", "trialtraining", "proposals", "search", "preview",
+    "workers", "trialtraining", "proposals", "tasks", "tally", "rounds", "search", "preview",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip

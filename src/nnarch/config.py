@@ -265,6 +265,11 @@ def fill_search(raw: Any, config: Mapping[str, Any]) -> tuple[Search | None, lis
         for place, name in enumerate(search.objectives)
         if name not in known
     ]
+    if isinstance(search.workers, int) and search.workers > 1:
+        threads = config.get("threads")
+        if isinstance(threads, int) and threads > 1:
+            told = f"got {search.workers} with threads: {threads}; expected 1, or threads: 1"
+            faults.append(Fault(("search", "workers"), told))
     return search, faults
 
 

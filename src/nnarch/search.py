@@ -7,7 +7,6 @@ hang on which process was quicker. To go on is to begin again with what is writt
 """
 
 import contextlib
-import json
 import math
 import shlex
 import time
@@ -15,13 +14,14 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nnarch import config as configs
-from nnarch import devices, ensemble, experiment, machine, plugins, ranking
+from nnarch import devices, ensemble, experiment, machine, plugins, ranking, rounds
 from nnarch import run as runs
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
@@ -29,21 +29,22 @@ from nnarch.errors import Interrupted, MachineError, NnarchError, SearchFailed
 from nnarch.exploration import Exploration
 from nnarch.interrupts import BrokenOff, Stop
 from nnarch.progress import Progress
-from nnarch.proposals import Planned, Proposals, higher
+from nnarch.proposals import Proposals, higher
 from nnarch.provenance import now, provenance
+from nnarch.pruners.pruner import Bracket
 from nnarch.ranking import Row
 from nnarch.registry import pruners
+from nnarch.rounds import Crew, Rounds
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
+from nnarch.tally import Tally
 from nnarch.trial import Trial
-from nnarch.trialtraining import Limits, Order, Outcome, TrialTraining, data_key
-from nnarch.workers import Done, Here, Told, Workers
+from nnarch.trialtraining import Limits, TrialTraining, data_key
+from nnarch.workers import Here, Workers
 
 LISTENING = 64  # trials of a round of a sampler that learns from them
+ONE = ("auto", 1)  # threads of a trial
 DEAF = {"random": 1024, "grid": 1024, "quasirandom": 1024}  # of one that does not
-A_TASK = 96  # trials
-PATIENCE = 0.2  # seconds between two looks at signals
-GRACE = 10.0  # times the limit of a trial, after which a worker that is silent is killed
 
 
 @dataclass
@@ -67,9 +68,9 @@ class Exploring:
 
     @property
     def workers(self) -> int:
-        """How many processes train; one on a GPU, which is this one."""
+        """How many processes train, each with one thread; one on a GPU, which is this one."""
         wanted = self.exploration.search.workers
-        if self.device.type != "cpu":
+        if self.device.type != "cpu" or (wanted == "auto" and self.first.threads not in ONE):
             return 1
         return machine.cores() if wanted == "auto" else int(wanted)
 
@@ -146,12 +147,11 @@ def explore(
     try:
         searching = _Searching(exploring, home, stop, about.get("seconds", 0.0))
         yield from searching.go()
-        kept = searching.keep(ensemble_of)
-        ending |= {"status": "finished", "exit_code": 0, **searching.results(kept)}
-        failed = Counter(trial.status for trial in searching.trials)["failed"]
-        if failed:
+        searching.keep(ensemble_of)
+        ending |= {"status": "finished", "exit_code": 0, **searching.results()}
+        if failed := searching.tally.counts()["failed"]:
             ending["exit_code"] = SearchFailed.exit_code
-            raise SearchFailed(_of_failures(searching.trials, failed))
+            raise SearchFailed(_of_failures(searching.tally.trials, failed))
     except SearchFailed as error:
         home.log(f"error: {error.lines[0]}")
         raise
@@ -185,168 +185,65 @@ class _Searching:
     def __init__(self, exploring: Exploring, home: SearchDir, stop: Stop, spent: float):
         self._exploring, self._home, self._stop = exploring, home, stop
         search = self._search = exploring.exploration.search
+        self._higher = higher(exploring.objectives)
         home.tidy()
-        self.trials = home.trials.read()
-        again = [trial for trial in self.trials if trial.status != "failed"]
-        self._proposals = Proposals(exploring.exploration, exploring.datasets, again)
-        self._learn_from_earlier()
-        self._before = len(self.trials)
+        self.tally = Tally(home, exploring.objectives, self._higher)
+        self._proposals = Proposals(exploring.exploration, exploring.datasets, self.tally.trials)
+        self._proposals.tell(_of_earlier(exploring.exploration))
         self._began = time.monotonic()
         self._deadline = math.inf
         if search.seconds is not None:
             self._deadline = self._began + search.seconds - spent
-        self._running = 0
-        self._planned: dict[str, Planned] = {}
-        self._fresh: list[Trial] = []  # that ended since the last that was told
-        self._uncommitted: list[Trial] = []
 
     def go(self) -> Iterator[Progress]:
         """Try all that is left."""
-        work = partial(
-            TrialTraining,
-            self._exploring.datasets,
-            self._exploring.device,
-            self._exploring.exact,
-            "latency" in self._exploring.objectives,
-        )
-        count = self._exploring.workers
-        made = (
-            Workers(count, partial(_work, work))
-            if count > 1
-            else Here(partial(_work, partial(work, check=self._check)))
-        )
-        with made as crew:
-            yield self._progress()
-            for rungs, kept, size in self._rounds():
-                planned, refused = self._proposals.ask(size)
-                self._record(refused)
+        limits = Limits(math.inf, self._deadline, self._search.trial_seconds or math.inf)
+        with self._crew() as crew:
+            under_way = Rounds(crew, self.tally, self._ranked, limits, self._home.log)
+            yield self._progress(under_way)
+            for bracket in self._brackets():
+                planned, refused = self._proposals.ask(bracket.trials)
+                self.tally.record(refused)
                 if not planned:
                     break
-                yield from self._round(crew, planned, rungs, kept)
+                over: list[Trial] = []
+                for ended in under_way.go(planned, bracket):
+                    over += ended
+                    self._heed()
+                    yield self._progress(under_way)
+                self._proposals.tell(over)
+        self.tally.commit()
 
-    def _rounds(self) -> Iterator[tuple[tuple[float, ...], tuple[int, ...], int]]:
-        """Rungs, how many are kept after each, and points, of one round after the other."""
-        search, exploration = self._search, self._exploring.exploration
-        usual = DEAF.get(search.sampler["name"], min(LISTENING, max(8, exploration.trials // 8)))
-        pruner = pruners.build(search.pruner) if search.pruner else None
+    def _crew(self) -> Crew:
+        """What trains: as many processes as there are workers, or this one."""
+        exploring = self._exploring
+        timed = "latency" in exploring.objectives
+        make = partial(TrialTraining, exploring.datasets, exploring.device, exploring.exact, timed)
+        if exploring.workers > 1:
+            return Workers(exploring.workers, partial(rounds.work, make))
+        return Here(partial(rounds.work, partial(make, check=self._check)))
+
+    def _brackets(self) -> Iterator[Bracket]:
+        """How many points are tried together, and how far, until all are tried."""
+        search, trials = self._search, self._exploring.exploration.trials
+        usual = DEAF.get(search.sampler["name"], min(LISTENING, max(8, trials // 8)))
         epochs = self._exploring.first.epochs
-        brackets = pruner.brackets(epochs, min(usual, exploration.trials)) if pruner else None
-        while (left := exploration.trials - self._done_points()) > 0:
-            if time.monotonic() >= self._deadline:
+        brackets = repeat(Bracket(usual, (epochs,), ()))
+        if search.pruner:
+            brackets = pruners.build(search.pruner).brackets(epochs, min(usual, trials))
+        for bracket in brackets:
+            left = trials - self.tally.points
+            if left <= 0 or time.monotonic() >= self._deadline:
                 return
-            if brackets is None:
-                yield (math.inf,), (), min(usual, left)
-            else:
-                bracket = next(brackets)
-                yield bracket.rungs, bracket.kept, min(bracket.trials, left)
+            yield replace(bracket, trials=min(bracket.trials, left))
 
-    def _done_points(self) -> int:
-        return len({t.number for t in self.trials if t.status != "refused"})
-
-    def _round(
-        self, crew: Any, planned: Sequence[Planned], rungs: Sequence[float], kept: Sequence[int]
-    ) -> Iterator[Progress]:
-        """Train trials to the end, or as far as they are worth it."""
-        self._planned = {each.trial.id: each for each in planned}
-        tasks: list[tuple[int | None, Any]] = [
-            (None, ("begin", [_order(e) for e in piece])) for piece in _pieces(planned, crew.count)
-        ]
-        over: list[Trial] = []
-        for place, rung in enumerate(rungs):
-            last = place == len(rungs) - 1
-            waiting: dict[str, tuple[int, Outcome]] = {}
-            for worker, outcome in self._outcomes(crew, tasks, math.inf if last else rung):
-                if outcome is None:
-                    yield self._progress()
-                    continue
-                if outcome.status is None:
-                    waiting[outcome.id] = worker, outcome
-                    continue
-                over.append(self._ended(outcome))
-                yield self._progress()
-            if last or not waiting:
-                break
-            chosen = self._chosen(waiting, kept[place])
-            for id, (_, outcome) in waiting.items():
-                if id not in chosen:
-                    why = f"not among the best {kept[place]} after {outcome.epochs} epochs"
-                    over.append(self._ended(replace(outcome, status="pruned", reason=why)))
-            by_worker: dict[int, list[str]] = {}
-            for id in chosen:
-                by_worker.setdefault(waiting[id][0], []).append(id)
-            tasks = [(worker, ("go on", ids)) for worker, ids in by_worker.items()]
-            yield self._progress()
-        self._proposals.tell(over)
-
-    def _chosen(self, waiting: dict[str, tuple[int, Outcome]], count: int) -> list[str]:
-        """The best of those that wait, all seeds of a point together."""
-        so_far = [
-            replace(self._trial(outcome), status="finished") for _, outcome in waiting.values()
-        ]
-        rows = ranking.best(so_far, self._exploring.objectives, self._higher)
-        seeds = self._search.seeds
-        return [trial.id for row in rows[: math.ceil(count)] for trial in row.trials][
-            : count * seeds
-        ]
-
-    @property
-    def _higher(self) -> set[str]:
-        return set(higher(self._exploring.objectives))
-
-    def _outcomes(
-        self, crew: Any, tasks: Sequence[tuple[int | None, Any]], until: float
-    ) -> Iterator[tuple[int, Outcome | None]]:
-        """What comes of tasks, each of which any worker does, or the one that is named."""
-        limits = Limits(until, self._deadline, self._search.trial_seconds or math.inf)
-        queue, busy = list(tasks), {}
-        while queue or busy:
-            for worker in range(crew.count):
-                if worker not in busy and (task := _next(queue, worker)) is not None:
-                    busy[worker] = {o.id if isinstance(o, Order) else o for o in task[1]}
-                    self._running += len(busy[worker])
-                    crew.send(worker, (*task, limits), self._patience(len(busy[worker])))
-            self._heed()
-            for heard in crew.heard(PATIENCE):
-                if isinstance(heard, Told):
-                    for outcome in heard.message:
-                        busy[heard.worker].discard(outcome.id)
-                        self._running -= 1
-                        yield heard.worker, outcome
-                    self._commit()
-                elif isinstance(heard, Done):
-                    left = busy.pop(heard.worker)
-                    self._running -= len(left)
-                    yield from self._after_fault(heard, left, queue)
-            yield -1, None
-
-    def _after_fault(
-        self, done: Done, left: set[str], queue: list[tuple[int | None, Any]]
-    ) -> Iterator[tuple[int, Outcome]]:
-        """What becomes of trials whose process did not come to their end.
-
-        One that was by itself has failed; others may be innocent, and are each tried by
-        themselves.
-        """
-        if not left:
-            return
-        if len(left) == 1 or done.fault is None:
-            fault = (done.fault or "came to no end").strip().splitlines()[-1]
-            if done.fault and "\n" in done.fault:
-                self._home.log(done.fault)
-            for id in left:
-                yield done.worker, Outcome(id, "failed", fault)
-            return
-        for id in sorted(left):
-            queue.append((None, ("begin", [_order(self._planned[id])])))
-
-    def _patience(self, trials: int) -> float | None:
-        limit = self._search.trial_seconds
-        return None if limit is None else GRACE + 2 * limit * trials
+    def _ranked(self, trials: Sequence[Trial]) -> list[Row]:
+        return ranking.best(trials, self._exploring.objectives, self._higher)
 
     def _heed(self) -> None:
         if self._stop.signal_number is not None:
             command = f"nnarch resume {shlex.quote(str(self._home))}"
-            done = len(self.trials)
+            done = len(self.tally.trials)
             raise Interrupted(
                 f"interrupted after {done:,} trials; go on with: {command}",
                 self._stop.signal_number,
@@ -357,92 +254,33 @@ class _Searching:
         if self._stop.signal_number is not None:
             raise BrokenOff
 
-    def _trial(self, outcome: Outcome) -> Trial:
-        told = {
-            name: getattr(outcome, name)
-            for name in ("epochs", "best_epoch", "figures", "history", "parameters", "flops",
-                         "latency", "how", "reason")
-        }  # fmt: skip
-        status = outcome.status or "finished"
-        history = {
-            name: [value if math.isfinite(value) else None for value in values]
-            for name, values in outcome.history.items()
-        }
-        return replace(
-            self._planned[outcome.id].trial,
-            status=status,
-            **{**told, "history": history, "seconds": round(outcome.seconds, 6)},
-        )
-
-    def _ended(self, outcome: Outcome) -> Trial:
-        trial = self._trial(outcome)
-        if trial.status == "pruned" and not trial.epochs:
-            return trial  # there was no time for it: another day
-        self._record([trial])
-        return trial
-
-    def _record(self, trials: Sequence[Trial]) -> None:
-        if trials:
-            ids = {trial.id for trial in trials}
-            self.trials = [t for t in self.trials if t.id not in ids] + list(trials)
-            self._fresh += trials
-            self._uncommitted += trials
-
-    def _commit(self) -> None:
-        """Bring what has ended to the disk."""
-        if self._uncommitted:
-            self._home.trials.append(self._uncommitted)
-            self._uncommitted = []
-
-    def _learn_from_earlier(self) -> None:
-        if self._search.warm_start is None:
-            return
-        earlier = SearchDir.open(Path(self._search.warm_start)).trials.read()
-        domains = {v.key: v.domain for v in self._exploring.exploration.space.variables}
-        fitting = [
-            trial
-            for trial in earlier
-            if trial.status == "finished"
-            and all(k in domains and domains[k].contains(v) for k, v in trial.point.items())
-        ]
-        self._proposals.tell(fitting)
-
-    def _progress(self) -> Progress:
-        counts = Counter(trial.status for trial in self.trials)
-        objectives = self._exploring.objectives
-        rows = ranking.best(self.trials, objectives, self._higher)
-        fresh, self._fresh = self._fresh, []
-        seconds = time.monotonic() - self._began
+    def _progress(self, under_way: Rounds) -> Progress:
+        counts, seconds = self.tally.counts(), time.monotonic() - self._began
         limit = self._deadline - self._began
         return Progress(
             counts["finished"],
             counts["failed"],
             counts["pruned"],
             counts["refused"],
-            self._running,
+            under_way.running,
             self._exploring.exploration.trials * self._search.seeds + counts["refused"],
-            rows[0].trials[0] if rows else None,
-            objectives[0],
+            self.tally.leader(),
+            self._exploring.objectives[0],
             seconds,
-            self._before,
+            self.tally.before,
             limit if limit < math.inf else None,
-            fresh,
+            self.tally.fresh(),
         )
-
-    def rows(self) -> list[Row]:
-        """Points from the best to the worst."""
-        return ranking.best(self.trials, self._exploring.objectives, self._higher)
 
     def keep(self, ensemble_of: int) -> list[RunDir]:
         """Train the best alone, as ordinary runs; those that are there already are left."""
-        self._commit()
         there = {}
         for run in self._home.kept():
             about = run.about
             if about.get("status") == "finished" and isinstance(about.get("trial"), str):
                 there[about["trial"]] = run
         kept = []
-        for row in self.rows()[: max(self._search.keep, ensemble_of)]:
+        for row in self.tally.rows()[: max(self._search.keep, ensemble_of)]:
             trial = row.trials[0]
             if trial.id not in there:
                 there[trial.id] = self._run_of(trial)
@@ -468,14 +306,13 @@ class _Searching:
                 pass
         return run
 
-    def results(self, kept: Sequence[RunDir]) -> dict[str, Any]:
+    def results(self) -> dict[str, Any]:
         """What run.json says of a search that is over."""
-        rows, objectives = self.rows(), self._exploring.objectives
-        counts = Counter(trial.status for trial in self.trials)
+        rows, objectives = self.tally.rows(), self._exploring.objectives
         best = dict(zip(objectives, rows[0].means, strict=True)) if rows else {}
         return {
             "results": {
-                "trials": dict(counts),
+                "trials": dict(self.tally.counts()),
                 "best": best,
                 "best_trial": rows[0].trials[0].id if rows else None,
                 "shown": dict(rows[0].trials[0].shown) if rows else {},
@@ -484,64 +321,23 @@ class _Searching:
         }
 
 
+def _of_earlier(exploration: Exploration) -> list[Trial]:
+    """What an earlier search tells of this space."""
+    if exploration.search.warm_start is None:
+        return []
+    earlier = SearchDir.open(Path(exploration.search.warm_start)).trials.read()
+    domains = {variable.key: variable.domain for variable in exploration.space.variables}
+    return [
+        trial
+        for trial in earlier
+        if trial.status == "finished"
+        and all(k in domains and domains[k].contains(v) for k, v in trial.point.items())
+    ]
+
+
 def config_of(trial: Trial) -> Config:
     """The complete config of a trial, to be trained alone."""
     return configs.load(dict(trial.config))
-
-
-def _order(planned: Planned) -> Order:
-    return Order(planned.trial.id, json.dumps(planned.trial.config))
-
-
-def _work(make: Any) -> Any:
-    """What a process does with a task of the search."""
-    training: TrialTraining = make()
-
-    def work(task: tuple[str, Any, Limits]) -> Iterator[list[Outcome]]:
-        what, given, limits = task
-        yield from (training.begin if what == "begin" else training.go_on)(given, limits)
-
-    return work
-
-
-def _next(queue: list[tuple[int | None, Any]], worker: int) -> Any:
-    """The next task that a worker may do, taken from the queue."""
-    for place, (who, task) in enumerate(queue):
-        if who is None or who == worker:
-            del queue[place]
-            return task
-    return None
-
-
-def _pieces(planned: Sequence[Planned], workers: int) -> list[list[Planned]]:
-    """Tasks of trials that look alike, so that they make large stacks, the longest first."""
-    size = max(1, min(A_TASK, math.ceil(len(planned) / workers)))
-    ordered = sorted(planned, key=lambda each: _likeness(each.config))
-    pieces = [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
-    return sorted(pieces, key=lambda piece: -sum(_size(each.config.model) for each in piece))
-
-
-def _likeness(config: Config) -> tuple[str, float]:
-    """Configs that differ in numbers alone come to stand beside each other, the small first."""
-    alike = _shape([config.model, config.optimizer["name"], config.batch_size, config.seed])
-    return json.dumps(alike), _size(config.model)
-
-
-def _shape(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _shape(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_shape(inner) for inner in value]
-    return value if isinstance(value, str | bool) or value is None else 0
-
-
-def _size(value: Any) -> float:
-    """About how large the numbers of a model are, together."""
-    if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    if isinstance(value, list):
-        return sum(map(_size, value))
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else 0.0
 
 
 def sentences(exploring: Exploring) -> list[str]:

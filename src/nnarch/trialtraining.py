@@ -34,7 +34,7 @@ from nnarch.stacked.stack import Stack
 from nnarch.training import Record, has_waited, train
 from nnarch.trial import Status
 
-NUMBERS = 400_000  # that a step of a stack touches
+NUMBERS = 800_000  # that a step of a stack touches
 TIMED = 5  # times that one row goes through a network, to know how long it takes
 KEPT = ("train_loss", "val_loss")  # of every epoch
 
@@ -186,8 +186,23 @@ class TrialTraining:
 
     def _together(self, trials: Sequence[_Trial], ground: Ground, limits: Limits) -> list[Outcome]:
         """Train a stack as far as it goes."""
+        began = time.monotonic()
+        threads = trials[0].member.config.threads
+        with devices.computing(self._device, threads if isinstance(threads, int) else 1):
+            why, evaluations = self._stacked(trials, ground, limits)
+        seconds = (time.monotonic() - began) / len(trials)
+        for trial, evaluation in zip(trials, evaluations, strict=True):
+            trial.seconds += seconds
+            trial.evaluation = evaluation or trial.evaluation
+            trial.how = f"in a stack of {len(trials)}"
+        return [self._outcome(trial, why) for trial in trials]
+
+    def _stacked(
+        self, trials: Sequence[_Trial], ground: Ground, limits: Limits
+    ) -> tuple[str | None, list[Evaluation | None]]:
+        """What ended a stack before its time, if anything did, and its members' best epochs."""
         began, why = time.monotonic(), None
-        stack = Stack([trial.member for trial in trials], ground)
+        stack = Stack([trial.member for trial in trials], ground, last=False)
         try:
             until = int(min(limits.until, max(t.member.settings.epochs for t in trials)))
             for _ in stack.epochs(until, _Clock(limits, began, len(trials), self._check).check):
@@ -200,12 +215,7 @@ class TrialTraining:
         evaluations = stack.evaluations()
         if limits.until < math.inf:
             stack.write()
-        seconds = (time.monotonic() - began) / len(trials)
-        for trial, evaluation in zip(trials, evaluations, strict=True):
-            trial.seconds += seconds
-            trial.evaluation = evaluation or trial.evaluation
-            trial.how = f"in a stack of {len(trials)}"
-        return [self._outcome(trial, why) for trial in trials]
+        return why, evaluations
 
     def _alone(self, trial: _Trial, why: str | None, limits: Limits) -> Outcome:
         """Train one by itself as far as it goes, as `nnarch train` does."""

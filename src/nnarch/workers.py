@@ -1,6 +1,7 @@
 """Processes that work beside this one, and what becomes of their work when one of them dies.
 
-Each has one thread: many small tasks are done soonest so. They are forked, so that data which is
+Each has one thread: many small tasks are done soonest so, and a process that is forked waits for
+ever for the other threads that this one has computed with. They are forked, so that data which is
 read already is theirs too without a copy; where there is no fork, data is sent to them once. They
 die with this process, however it ends, and leave signals of the keyboard to it.
 
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
+
+import torch
 
 Work = Callable[[Any], Iterator[Any]]  # a task to what it tells
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG
@@ -156,6 +159,7 @@ def _serve(connection: Connection, make: Callable[[], Work], parent: int) -> Non
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _die_with(parent)
+    torch.set_num_threads(1)
     keep_memory()
     work = make()
     while True:

@@ -51,6 +51,15 @@ class _Kept:
 
 
 Scope = dict[str, _Kept]
+Seen = dict[Any, tuple[Sample, tuple[int, ...] | None]]
+SEEN: Seen = {}  # what torch's own layers make of samples, which is always the same
+MOST_SEEN = 10_000
+
+
+def _seen() -> Seen:
+    if len(SEEN) >= MOST_SEEN:
+        SEEN.clear()
+    return SEEN
 
 
 class _Follower:
@@ -58,7 +67,7 @@ class _Follower:
         self.inputs, self.outputs, self.names = inputs, outputs, names
         self.linked: set[str] = set()
         self.keys = 0
-        self.seen: dict[Any, tuple[Sample, tuple[int, ...] | None]] = {}
+        self.seen: Seen = {}
 
     def chain(self, items: Sequence[Item], sample: Sample, entered: Sample, scope: Scope) -> Plan:
         """Follow items one after the other; `entered` is what `same` refers to."""
@@ -203,9 +212,10 @@ class _Follower:
             arguments = self._completed(kind, given, sample)
             trial.check_dimensions(kind, arguments, sample)
             known = (item.word, repr(sorted(arguments.items())), sample)
-            if known not in self.seen:
-                self.seen[known] = trial.tried(kind, arguments, sample)
-            after, weight = self.seen[known]
+            seen = self.seen if kind.component else _seen()
+            if known not in seen:
+                seen[known] = trial.tried(kind, arguments, sample)
+            after, weight = seen[known]
         except ConfigError as error:
             raise ConfigError(_located(item, fault) for fault in error.faults) from error
         return Step(item.word, item.path, sample, after, arguments), weight

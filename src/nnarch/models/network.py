@@ -86,7 +86,7 @@ def make(spec: Mapping[str, Any], inputs: Inputs, outputs: int, seed: int) -> nn
 
     Raises: ConfigError where the model is not for such samples.
     """
-    torch.manual_seed(seed)
+    _seed(seed)
     return assembled(describe(spec, inputs, outputs))
 
 
@@ -100,15 +100,31 @@ def make_sized(
     """What `make` makes, and its size, described once.
 
     Args:
-        check: is told the size before anything is allocated; what it raises is the end of it.
+        check: is told the size before much is allocated; what it raises is the end of it.
     """
-    described, empty = unallocated(spec, inputs, outputs)
-    found = size_of(described, empty, inputs)
+    with torch.device("meta"):
+        described = describe(spec, inputs, outputs)
+    if described.plan and (flops := _flops_of_small(described.plan)) is not None:
+        _seed(seed)
+        network = assembled(described)
+        found = Size(_parameters(network), flops, described.plan.widest)
+        check(found)
+        return network, found
+    found = size_of(described, _empty(described), inputs)
     check(found)
     if described.plan is None:
         return make(spec, inputs, outputs, seed), found
-    torch.manual_seed(seed)
+    _seed(seed)
     return assembled(described), found
+
+
+def _seed(seed: int) -> None:
+    """Have weights, which are drawn on the CPU, begin from `seed`."""
+    torch.default_generator.manual_seed(seed)
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def fit_to(network: nn.Module, rows: Callable[[], Tensor]) -> None:
@@ -208,8 +224,7 @@ def size_of(described: Described, network: nn.Module, inputs: Inputs) -> Size:
     flops = described.plan and _told_flops(described.plan)
     if flops is None:
         flops = traced(network, inputs).flops[""]
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Size(parameters, flops, described.plan.widest if described.plan else 0)
+    return Size(_parameters(network), flops, described.plan.widest if described.plan else 0)
 
 
 def unallocated(
@@ -218,9 +233,15 @@ def unallocated(
     """A model's description, and its modules on the meta device, where weights have no memory."""
     with torch.device("meta"):
         described = describe(spec, inputs, outputs)
+    return described, _empty(described)
+
+
+def _empty(described: Described) -> nn.Module:
+    """The modules of what was described on the meta device, on that device."""
+    with torch.device("meta"):
         network = described.module if described.plan is None else build(described.plan)
     assert network is not None
-    return described, network
+    return network
 
 
 def rows_of(inputs: Inputs, count: int) -> torch.Tensor:
@@ -229,6 +250,7 @@ def rows_of(inputs: Inputs, count: int) -> torch.Tensor:
     return torch.empty(count, *inputs.shape, device="meta", dtype=dtype)
 
 
+SMALL = 10_000_000  # operations; a linear layer has half as many weights
 WITHOUT_FLOPS = KEEP_SHAPE | {"Embedding", "Flatten", "column_embedding"}
 
 
@@ -242,6 +264,14 @@ def _told_flops(plan: Plan) -> int | None:
         elif step.word not in WITHOUT_FLOPS and not torchlayers.find(step.word).is_activation:
             return None
     return total
+
+
+def _flops_of_small(plan: Plan) -> int | None:
+    """Operations of a network whose memory is nothing to ask for; None of any other."""
+    if any(step.word in ("Embedding", "column_embedding") for step in plan.layers()):
+        return None
+    flops = _told_flops(plan)
+    return flops if flops is not None and max(flops, plan.widest) < SMALL else None
 
 
 def traced(network: nn.Module, inputs: Inputs) -> "Trace":

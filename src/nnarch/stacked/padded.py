@@ -9,6 +9,7 @@ are zero, so it puts out f(0); where that is not zero it is multiplied by zero. 
 of it have no gradient and stay zero, and nothing flows back through it.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +21,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nnarch.models.structures import Chain, Residual
+from nnarch.stacked.activation import Run, activation
 from nnarch.stacked.chance import Drawing
 from nnarch.stacked.outline import is_activation
 
 NARROW = 16  # features
+EVEN = 4  # what padded sizes are multiples of
 Noise = Iterator[Tensor]  # what each dropout multiplies by, in order
+
+
+def common(sizes: Sequence[int]) -> int:
+    """The size that tensors of several sizes are padded to; products of odd ones are slow."""
+    largest = max(sizes)
+    return largest if min(sizes) == largest else math.ceil(largest / EVEN) * EVEN
 
 
 @dataclass
@@ -40,7 +49,7 @@ class Stacked:
     tensor: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = [max(sizes) for sizes in zip(*(each.shape for each in self.own), strict=True)]
+        shape = [common(sizes) for sizes in zip(*(each.shape for each in self.own), strict=True)]
         self.tensor = self.own[0].new_zeros(len(self.own), *shape)
         self.read()
 
@@ -121,7 +130,7 @@ class Padded:
         """The dropouts of a batch of so many rows, in their order."""
         made = []
         for shares, widths in self._dropouts:
-            sizes = len(widths), rows, max(widths)
+            sizes = len(widths), rows, common(widths)
             drawn = torch.ones(sizes, dtype=self._dtype, device=self._device)
             own = [of[:, :width] for of, width in zip(drawn, widths, strict=True)]
             made.append(Drawing(shares, own, drawn.transpose(1, 2)))
@@ -168,13 +177,12 @@ class Padded:
         members, wide, narrow = weight.shape
 
         def linear(state: Tensor, noise: Noise | None) -> Tensor:
-            if state.dim() == 3:
-                if bias is None:
-                    return torch.bmm(weight, state)
-                return torch.baddbmm(bias.unsqueeze(2), weight, state)
-            made = _of_shared(weight.view(members * wide, narrow), state)
-            made = made if bias is None else made + bias.view(members * wide, 1)
-            return made.view(members, wide, -1)
+            if state.dim() == 2:
+                flat = weight.view(members * wide, narrow)
+                added = None if bias is None else bias.view(members * wide, 1)
+                return _Shared.apply(flat, state, added).view(members, wide, -1)
+            added = None if bias is None else bias.unsqueeze(2)
+            return _Own.apply(weight, state, added)
 
         return linear
 
@@ -250,26 +258,18 @@ class Padded:
         return layer_norm
 
     def _activation(self, modules: list[nn.Module]) -> "list[Operation]":
-        runs = [(run[0], len(run)) for _, each in groupby(modules, key=str) if (run := list(each))]
-        if all(isinstance(each, nn.Identity) for each, _ in runs):
+        groups = [list(group) for _, group in groupby(modules, key=str)]
+        if all(isinstance(group[0], nn.Identity) for group in groups):
             return []
-        sizes = [count for _, count in runs]
         zero, there = torch.zeros(1, dtype=self._dtype, device=self._device), self._there()
-        masks = [None] * len(runs) if there is None else list(there.split(sizes))
-        masks = [
-            mask if each(zero).item() else None for (each, _), mask in zip(runs, masks, strict=True)
+        sizes = [len(group) for group in groups]
+        masks = [None] * len(groups) if there is None else there.split(sizes)
+        runs = [
+            Run(group[0], len(group), mask if group[0](zero).item() else None)
+            for group, mask in zip(groups, masks, strict=True)
         ]
-
-        def activation(state: Tensor, noise: Noise | None) -> Tensor:
-            pieces = self._own(state).split(sizes) if len(runs) > 1 else [state]
-            made = [each(piece) for (each, _), piece in zip(runs, pieces, strict=True)]
-            made = [
-                piece if mask is None else piece * mask
-                for piece, mask in zip(made, masks, strict=True)
-            ]
-            return torch.cat(made) if len(made) > 1 else made[0]
-
-        return [activation]
+        function = activation(runs)
+        return [lambda state, noise: function(self._own(state))]
 
     def _own(self, state: Tensor) -> Tensor:
         """What all share, as each network's own."""
@@ -277,10 +277,9 @@ class Padded:
 
     def _there(self) -> Tensor | None:
         """1 for each unit here that is a network's own, 0 for padding, (M, width, 1), if any is."""
-        widest = max(self._widths)
-        if min(self._widths) == widest:
+        if min(self._widths) == max(self._widths):
             return None
-        places = torch.arange(widest, device=self._device).view(1, -1, 1)
+        places = torch.arange(common(self._widths), device=self._device).view(1, -1, 1)
         return (places < self._numbers(self._widths)).to(self._dtype)
 
     def _numbers(self, values: Sequence[float]) -> Tensor:
@@ -291,28 +290,50 @@ Operation = Callable[[Tensor, "Noise | None"], Tensor]
 
 
 class _Shared(torch.autograd.Function):
-    """A product with rows that all share, (M * width, features) by (features, rows).
+    """A product with rows that all share, (M * width, features) by (features, rows), and a bias.
 
     Its gradient is a narrow matrix, which is several times quicker to make the other way round.
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, state: Tensor) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, state: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight, state)
-        return torch.mm(weight, state)
+        return torch.mm(weight, state) if bias is None else torch.addmm(bias, weight, state)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         [gradient] = grad_outputs
         weight, state = ctx.saved_tensors
         back = torch.mm(weight.t(), gradient) if ctx.needs_input_grad[1] else None
+        added = gradient.sum(1, keepdim=True) if ctx.needs_input_grad[2] else None
         if len(state) > NARROW:
-            return torch.mm(gradient, state.t()), back
-        return torch.mm(state, gradient.t()).t().contiguous(), back
+            return torch.mm(gradient, state.t()), back, added
+        return torch.mm(state, gradient.t()).t().contiguous(), back, added
 
 
-def _of_shared(weight: Tensor, state: Tensor) -> Tensor:
-    return _Shared.apply(weight, state)
+class _Own(torch.autograd.Function):
+    """Products with each network's own rows, (M, width, features) by (M, features, rows).
+
+    A layer of one unit has an outer product for its gradient, which is quicker multiplied out.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, state: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight, state)
+        if bias is None:
+            return torch.bmm(weight, state)
+        return torch.baddbmm(bias, weight, state)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        [gradient] = grad_outputs
+        weight, state = ctx.saved_tensors
+        back = None
+        if ctx.needs_input_grad[1]:
+            turned = weight.transpose(1, 2)
+            back = turned * gradient if weight.shape[1] == 1 else torch.bmm(turned, gradient)
+        added = gradient.sum(2, keepdim=True) if ctx.needs_input_grad[2] else None
+        return torch.bmm(gradient, state.transpose(1, 2)), back, added
 
 
 def _dropout(state: Tensor, noise: Noise | None) -> Tensor:

@@ -35,7 +35,11 @@ class Stack:
             numbers after `write`.
     """
 
-    def __init__(self, members: Sequence[Member], ground: Ground):
+    def __init__(self, members: Sequence[Member], ground: Ground, last: bool = True):
+        """Args:
+        last: whether members that are over get the numbers of their last epoch.
+        """
+        self._last = last
         self.members, self._ground = list(members), ground
         settings = self.members[0].settings
         self._sizes = batch_sizes(len(ground.rows), settings.batch_size, settings.drop_last)
@@ -93,7 +97,9 @@ class Stack:
                 records[number] = self._judge(number, *told, finite[number])
             self._keep([n for n, record in enumerate(records) if record and record.improved])
         for number in going:
-            if self.members[number].is_over:  # before the others go on, and its weights with them
+            if (
+                self._last and self.members[number].is_over
+            ):  # before the others go on, and its weights with them
                 self._write(number)
         return records
 
