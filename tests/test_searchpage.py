@@ -214,11 +214,13 @@ def test_factors_are_told_as_factors() -> None:
     worse = Difference(1.5, 1.25, 1.75), Difference(1.1, 0.9, 1.3)
     levels: dict[str, Difference | None] = {
         "a": Difference(1, 1, 1), "b": worse[0], "c": worse[1],
+        "d": Difference(2.0, 1.9, 2.1),
     }  # fmt: skip
     effects = dataclasses.replace(EFFECTS, scale="log", influences=(influence("m.x", levels),))
     said = drawn(searchsummary.blocks(outcome([trial(0, 1.0)], effects=effects)))
     assert "worse, all else equal, and times as much\n" in said
-    assert "x             40%  a or c  b x1.5 (1.25 to 1.75)\n" in said
+    lines = ["x             40%  a or c  b x1.5 (1.25 to 1.75)", f"{'':28}d x2 (1.9 to 2.1)"]
+    assert "\n".join(lines) in said
 
 
 def test_what_is_too_little_to_tell_is_said() -> None:

@@ -178,8 +178,9 @@ def _mattered(effects: "Effects") -> "list[RenderableType]":
     for number_of, one in enumerate(effects.influences):
         best, worse = _levels(one, effects)
         if worse and number_of < MATTERED:
-            cells = [names[one.name], f"{one.importance:.0%}", best, worse]
-            table.add_row(*(Text(one_line(cell)) for cell in cells))
+            cells = [names[one.name], f"{one.importance:.0%}", best]
+            several = Text("\n".join(map(one_line, worse)))
+            table.add_row(*(Text(one_line(cell)) for cell in cells), several)
         else:
             unclear.append(names[one.name])
     found: list[RenderableType] = [Text(head), *([table] if table.row_count else [])]
@@ -191,7 +192,7 @@ def _mattered(effects: "Effects") -> "list[RenderableType]":
     return [*found, *([_sizes(effects)] if effects.sizes else [])]
 
 
-def _levels(one: "Influence", effects: "Effects") -> tuple[str, str]:
+def _levels(one: "Influence", effects: "Effects") -> tuple[str, list[str]]:
     """The best, with what is not told from it, and what is worse."""
     best, worse = [one.best or "too few to tell"], []
     for level in one.levels:
@@ -202,7 +203,7 @@ def _levels(one: "Influence", effects: "Effects") -> tuple[str, str]:
             best.append(level.name)
         else:
             worse.append(f"{level.name} {_difference(level.difference, effects.scale)}")
-    return " or ".join(best), "\n".join(worse)
+    return " or ".join(best), worse
 
 
 def _difference(found: "Difference", scale: str) -> str:

@@ -54,9 +54,12 @@ class Drawn(Protocol):
 class Chance:
     """The drawings of all dropouts of a network of networks."""
 
-    def __init__(self, network: Drawn, seeds: Sequence[int]):
+    def __init__(self, network: Drawn, seeds: Sequence[int], device: torch.device):
+        """Args:
+        device: where the networks are.
+        """
         self._network, self._seeds = network, seeds
-        self._generators = [torch.Generator() for _ in seeds]
+        self._generators = [torch.Generator(device) for _ in seeds]
         self._drawings: dict[int, list[Drawing]] = {}  # by rows of a batch
 
     def begin(self, epoch: int) -> None:
