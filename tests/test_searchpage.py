@@ -219,7 +219,7 @@ def test_factors_are_told_as_factors() -> None:
     effects = dataclasses.replace(EFFECTS, scale="log", influences=(influence("m.x", levels),))
     said = drawn(searchsummary.blocks(outcome([trial(0, 1.0)], effects=effects)))
     assert "worse, all else equal, and times as much\n" in said
-    lines = ["x             40%  a or c  b x1.5 (1.25 to 1.75)", f"{'':28}d x2 (1.9 to 2.1)"]
+    lines = ["x             40%  a or c  b x1.5 (1.25 to 1.75)", f"{'':27}d x2 (1.9 to 2.1)"]
     assert "\n".join(lines) in said
 
 
