@@ -58,6 +58,10 @@ class Registry:
         importlib.import_module(self.kind.home)
         return iter(sorted(self._components.values(), key=lambda component: component.name))
 
+    def __contains__(self, name: str) -> bool:
+        importlib.import_module(self.kind.home)
+        return name in self._components
+
     def registered(self) -> list[Component]:
         """The components so far, whether or not ours have been imported."""
         return list(self._components.values())
@@ -117,7 +121,7 @@ pruners = REGISTRIES["pruner"]
 def layer(name: str) -> Component | None:
     """The registered layer or activation that a list of layers calls so, if there is one."""
     for registry in (layers, activations):
-        if name in registry.names():
+        if name in registry:
             return registry.get(name)
     return None
 
