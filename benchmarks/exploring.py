@@ -149,7 +149,11 @@ def randomized_search(config: str, chosen: Sequence[Trial]) -> float:
     words = {"relu": "relu", "tanh": "tanh", "sigmoid": "logistic", "gelu": "relu"}
     epochs = chosen[0]["epochs"]
     network = MLPRegressor(
-        batch_size=BATCH, max_iter=epochs, tol=0, n_iter_no_change=epochs + 1, alpha=0
+        batch_size=BATCH,  # pyright: ignore[reportArgumentType]
+        max_iter=epochs,
+        tol=0,
+        n_iter_no_change=epochs + 1,
+        alpha=0,
     )
     space = [
         {

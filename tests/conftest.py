@@ -109,9 +109,9 @@ def nnarch_forked(child: "Start", tmp_path: Path) -> Command:
 def nnarch_light(light_nursery: "Start", tmp_path: Path) -> Command:
     """`nnarch` where importing torch is a fault; all that is written is refused."""
 
-    def run(*words: str | Path) -> Done:
+    def run(*words: str | Path, env: dict[str, str] | None = None) -> Done:
         before = sorted(tmp_path.rglob("*"))
-        begun = light_nursery(tmp_path, list(map(str, words)), {}, None)
+        begun = light_nursery(tmp_path, list(map(str, words)), env or {}, None)
         done = Done(list(words), begun.wait(), begun.stdout, begun.stderr)
         assert sorted(tmp_path.rglob("*")) == before, "something was written"
         return done

@@ -22,8 +22,8 @@ WORDS = (
     "domains", "constraints", "options",
     "sections", "layerlist", "kinds", "component", "registry", "validate",
     "openforms", "variable", "counting", "blocknames", "template", "openconfig", "space",
-    "tree", "yamlfile", "plainyaml", "places", "given", "wholepaths", "config", "exploration",
-    "trial", "progress",
+    "tree", "yamlfile", "plainyaml", "places", "given", "wholepaths", "config", "trial",
+    "progress", "exploration",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -91,9 +91,10 @@ DISK = (
     "runfilter", "runrow", "runtable", "comparison",
 )  # fmt: skip
 JOBS = (
-    "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
-    "experiment", "opening", "keeper", "run", "resumption", "trained", "ensemble",
-    "workers", "trialtraining", "proposals", "tasks", "tally", "rounds", "search", "preview",
+    "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "searchconfig",
+    "warmstart", "experiment", "opening", "keeper", "run", "resumption", "trained", "ensemble",
+    "workers", "trialtraining", "earlier", "proposals", "exploring", "tasks", "tally",
+    "rounds", "pace", "searching", "preview",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip

@@ -1110,11 +1110,13 @@ def test_nothing_is_measured_on_bad_data(
 
 
 @pytest.mark.parametrize("name", ["51 no file", "54 infinite", "57 a short row"])
-def test_a_process_of_its_own_ends_the_same(nnarch: Command, tmp_path: Path, name: str) -> None:
+def test_a_process_of_its_own_ends_the_same(
+    nnarch_forked: Command, tmp_path: Path, name: str
+) -> None:
     text, expected = FAULTS[name]
     put(tmp_path, text)
     before = contents(tmp_path)
-    done = nnarch("train", "bad.yaml")
+    done = nnarch_forked("train", "bad.yaml")
     assert done.returncode == 4
     (line,) = error_lines(done)
     assert line.startswith(expected)

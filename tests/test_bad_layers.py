@@ -137,9 +137,9 @@ def test_every_mistake_of_form_is_told_at_once(tmp_path: Path):
     ]
 
 
-def test_the_command_line_says_it_in_one_line(nnarch: Command, tmp_path: Path):
+def test_the_command_line_says_it_in_one_line(nnarch_forked: Command, tmp_path: Path):
     path = written(HEAD, ["Linear: 8", "LSTM: 4", "Linear: out"], tmp_path / "wrong.yaml")
-    done = nnarch("train", path)
+    done = nnarch_forked("train", path)
     assert done.returncode == 3
     assert error_lines(done) == [
         f"{path}:5: model.layers[1].LSTM: got samples of shape (8,); expected (steps, features); "

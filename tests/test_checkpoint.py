@@ -292,11 +292,11 @@ def test_content_of_another_kind_is_refused(name: str, content: bytes, saved: Pa
         checkpoint.load(saved, state=True)
 
 
-def test_a_hundred_thousand_tensors_are_read(saved: Path):
-    many = {f"t{i}": torch.zeros(0) for i in range(100_000)}
+def test_tens_of_thousands_of_tensors_are_read(saved: Path):
+    many = {f"t{i}": torch.zeros(0) for i in range(30_000)}
     (saved / "model.safetensors").write_bytes(safetensors.torch.save(many))
     seal(saved)
-    assert len(checkpoint.load(saved).tensors) == 100_000
+    assert len(checkpoint.load(saved).tensors) == 30_000
 
 
 def test_what_an_earlier_kill_left_behind_does_no_harm(saved: Path):

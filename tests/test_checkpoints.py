@@ -195,10 +195,12 @@ def save_for_ever(epoch):
 
 reached = reached_best = 0
 for kill in range(10):
+    last = kept.home / "last"
+    before = last.resolve()
     child = os.fork()
     if not child:
         save_for_ever(reached)
-    while not (kept.home / "last").exists():
+    while last.resolve() == before:  # however busy the machine is
         time.sleep(0.001)
     time.sleep(chance.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
@@ -226,5 +228,5 @@ def test_a_kill_at_any_moment_leaves_whole_checkpoints(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     reached, entries = map(int, done.stdout.split())
-    assert reached > 3
+    assert reached >= 10
     assert entries in (4, 5, 6)  # two links, the two last, and the best of each

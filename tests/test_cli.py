@@ -22,6 +22,7 @@ import pytest
 
 import nnarch as library
 from conftest import TINY, Command, error_lines
+from harness import Start
 
 COMMANDS = ("init", "check", "train", "eval", "predict", "runs", "compare", "components", "schema")
 IRIS = "name: iris\ndata: {source: sklearn, dataset: iris}\nepochs: 4\nthreads: 1\n"
@@ -293,8 +294,10 @@ class TestFromDataToPredictions:
         again = nnarch_here("predict", "@last", "houses.csv", "--keep", "area")
         assert again.stdout == predicted.stdout
 
-    def test_a_config_goes_through_a_pipe(self, nnarch: Command, houses: Path) -> None:
-        begun = nnarch("init", houses.name, "--target", "price")
+    def test_a_config_goes_through_a_pipe(
+        self, nnarch: Command, nnarch_here: Command, houses: Path
+    ) -> None:
+        begun = nnarch_here("init", houses.name, "--target", "price")
         assert begun.stderr.startswith("regression of price\n")
         done = nnarch("train", "-", "epochs=1", "threads=1", "-q", stdin=begun.stdout)
         assert (done.returncode, done.stderr) == (0, "")
@@ -440,22 +443,16 @@ class TestStreams:
 
 
 @contextlib.contextmanager
-def training(
-    folder: Path, *words: str, ignoring: signal.Signals | None = None
-) -> Iterator[subprocess.Popen[str]]:
+def training_without_sigint(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that trains, quietly; it is ended at the latest when this is left."""
-
-    def begin() -> None:
-        if ignoring is not None:
-            signal.signal(ignoring, signal.SIG_IGN)
-
+    command = "train tiny.yaml --quiet epochs=1000000 --json"
     process = subprocess.Popen(
-        [sys.executable, "-m", "nnarch", "train", "tiny.yaml", "--quiet", *words],
+        [sys.executable, "-m", "nnarch", *command.split()],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=begin,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     try:
         yield process
@@ -464,10 +461,10 @@ def training(
         process.communicate()
 
 
-def wait_for(happens: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(happens: Callable[[], bool], ended: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not happens():
-        assert process.poll() is None, process.communicate()
+        assert not ended(), "it ended before that"
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.02)
 
@@ -483,18 +480,17 @@ def has_begun(folder: Path) -> bool:
 
 class TestSignals:
     def test_sigint_ends_a_run_with_its_checkpoint_saved(
-        self, nnarch_here: Command, tiny: Path, tmp_path: Path
+        self, nnarch_here: Command, child: Start, tiny: Path, tmp_path: Path
     ) -> None:
-        with training(tiny.parent, "epochs=1000000") as process:
-            wait_for(lambda: has_epochs(tmp_path), process)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (130, "")
+        process = child("train", tiny.name, "--quiet", "epochs=1000000")
+        wait_for(lambda: has_epochs(tmp_path), process.ended)
+        process.kill(signal.SIGINT)
+        assert (process.wait(), process.stdout) == (130, "")
         (run,) = (tmp_path / "runs").iterdir()
         assert re.fullmatch(
             rf"error: interrupted after epoch \d+, which is saved; go on with: nnarch resume "
             rf"runs/{run.name}\n",
-            err,
+            process.stderr,
         )
         told = about(run)
         assert (told["status"], told["exit_code"]) == ("interrupted", 130)
@@ -504,15 +500,15 @@ class TestSignals:
         self, nnarch_here: Command, tiny: Path, tmp_path: Path
     ) -> None:
         """As in a background job of a script, which a Ctrl-C is not meant for."""
-        with training(tiny.parent, "epochs=1000000", "--json", ignoring=signal.SIGINT) as process:
-            wait_for(lambda: has_epochs(tmp_path), process)
+        with training_without_sigint(tiny.parent) as process:
+            wait_for(lambda: has_epochs(tmp_path), lambda: process.poll() is not None)
             process.send_signal(signal.SIGINT)
             rows = max(path.stat().st_size for path in tmp_path.glob("runs/*/history.csv"))
             wait_for(
                 lambda: any(
                     path.stat().st_size > rows for path in tmp_path.glob("runs/*/history.csv")
                 ),
-                process,
+                lambda: process.poll() is not None,
             )
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=60)
@@ -523,16 +519,14 @@ class TestSignals:
         assert nnarch_here("eval", run).returncode == 0
 
     def test_a_second_signal_ends_it_at_once(
-        self, nnarch_here: Command, tiny: Path, tmp_path: Path
+        self, nnarch_here: Command, child: Start, tiny: Path, tmp_path: Path
     ) -> None:
-        slow = ["data.rows=1000000", "batch_size=1"]
-        with training(tiny.parent, *slow) as process:
-            wait_for(lambda: has_begun(tmp_path), process)
-            process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=60)
-        assert process.returncode in (130, 143)
-        assert (out, err) == ("", "")
+        process = child("train", tiny.name, "--quiet", "data.rows=1000000", "batch_size=1")
+        wait_for(lambda: has_begun(tmp_path), process.ended)
+        process.kill(signal.SIGINT)
+        process.kill(signal.SIGTERM)
+        assert process.wait() in (130, 143)
+        assert (process.stdout, process.stderr) == ("", "")
         (run,) = (tmp_path / "runs").iterdir()
         assert about(run)["status"] == "running"
         done = nnarch_here("eval", run)
@@ -542,7 +536,7 @@ class TestSignals:
 
 class TestSurroundings:
     def test_another_directory_odd_names_and_a_plain_locale(
-        self, nnarch: Command, tmp_path: Path
+        self, nnarch: Command, nnarch_forked: Command, tmp_path: Path
     ) -> None:
         project = tmp_path / "mein Projekt é 🙂"
         project.mkdir()
@@ -552,16 +546,15 @@ class TestSurroundings:
             "data: {source: csv, path: zeiten ü.csv, target: wann}\nepochs: 2\nthreads: 1\n",
             encoding="utf-8",
         )
-        plain = {"LC_ALL": "C", "LANG": "C"}
         done = nnarch("train", project / "meine größe.yaml", "--runs-dir", project / "läufe",
-                      env=plain)  # fmt: skip
+                      env={"LC_ALL": "C", "LANG": "C"})  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{project}/läufe/")
         assert "binary classification of wann into 2: früh, spät" in done.stderr
         assert Path(done.stdout.strip()).name.split("-", 2)[2].startswith("meine-gr-e-")
         (tmp_path / "away").mkdir()
-        done = nnarch("eval", "@last", "--runs-dir", project / "läufe", "--json", env=plain,
-                      cwd=tmp_path / "away")  # fmt: skip
+        words = ["eval", "@last", "--runs-dir", project / "läufe", "--json"]
+        done = nnarch_forked(*words, cwd=tmp_path / "away")
         assert json.loads(done.stdout)["classes"] == ["früh", "spät"]
 
     def test_a_name_that_could_harm_a_terminal_is_shown_harmless(
@@ -575,8 +568,8 @@ class TestSurroundings:
 
 
 class TestHelp:
-    def test_commands_are_listed(self, nnarch: Command) -> None:
-        done = nnarch("--help", env={"COLUMNS": "100", "TERM": "dumb"})
+    def test_commands_are_listed(self, nnarch_light: Command) -> None:
+        done = nnarch_light("--help", env={"COLUMNS": "100", "TERM": "dumb"})
         assert (done.returncode, done.stderr) == (0, "")
         for command in COMMANDS:
             assert re.search(rf"^\W*{command}\s+[A-Z]", done.stdout, re.MULTILINE), command

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from conftest import Command, error_lines
-from nnarch import tables, yamlfile
+from nnarch import runlist, tables, yamlfile
+from nnarch.errors import UsageError
 from nnarch.tables import Cell
 
 CONFIG = {
@@ -111,6 +112,18 @@ class TestRuns:
             r"| a\|b | 0.5 |",
             "| mlp | 0.125 |",
         ]
+
+    def test_those_that_a_search_keeps(self, nnarch_light: Command, root: Path) -> None:
+        search = lay(root, C, {}, 0.1, kind="search")
+        for name, loss in ((A, 0.5), (B, 0.25)):
+            lay(search / "runs", name, {}, loss)
+        for word in (C, "@last", str(search)):
+            done = nnarch_light("runs", word, "--sort", "-val_loss", "--columns", "name,val_loss",
+                                "--format", "csv")  # fmt: skip
+            assert done.stdout.splitlines() == ["name,val_loss", f"{A},0.5", f"{B},0.25"]
+        done = nnarch_light("runs", A)
+        assert done.returncode == 2
+        assert error_lines(done) == [f"{A}: is a run; expected a search"]
 
     def test_no_runs(self, nnarch_light: Command, root: Path) -> None:
         done = nnarch_light("runs", "--runs-dir", "none")
@@ -221,6 +234,20 @@ class TestCompare:
         assert [one["run"] for one in json.loads(done.stdout)] == [
             f"runs/{C}/runs/{B}", f"runs/{C}/runs/{A}", f"runs/{A}",
         ]  # fmt: skip
+
+    def test_the_best_may_be_one_that_a_search_keeps(self, root: Path) -> None:
+        search = lay(root, C, {}, 0.0625, kind="search")
+        best = lay(search / "runs", C.replace("01-", "02-"), {}, 0.0625)
+        lay(search / "runs", A, {}, 0.5)
+        for column in ("val_loss", "val_r2"):
+            for kind in ("run", None):
+                assert runlist.find(f"@best:{column}", root, kind).path == best
+            assert runlist.find(f"@best:{column}", root, "search").path == search
+        assert runlist.find(best.name[:8], root).path == best
+        assert runlist.find(A, root).path == root / A  # a run that is no search's comes first
+        assert runlist.find("@last", root, None).path == search
+        with pytest.raises(UsageError, match="is a search; expected a run, such as the best"):
+            runlist.find("@last", root)
 
     def test_one_run_is_too_few(self, nnarch_light: Command, root: Path) -> None:
         done = nnarch_light("compare", A, f"runs/{A}")

@@ -27,6 +27,7 @@ BASE: dict[str, Any] = {
     "epochs": 2,
     "threads": 1,
 }
+FEW = {"data": {"source": "synthetic", "rows": 150, "features": 3}}  # 3 batches, and 24 rows
 ALONE = {"optimizer": "muon"}
 DIGITS = {"source": "sklearn", "dataset": "digits", "images": True}
 CLASSES = {"source": "synthetic", "kind": "blobs", "rows": 400, "features": 4, "classes": 3}
@@ -92,11 +93,11 @@ def as_it_is(traced: fx.GraphModule, given: Sequence[Tensor]) -> fx.GraphModule:
 def test_compiled_steps_train_to_the_same_values(tmp_path: Path) -> None:
     """Normalized, so that buffers move; with dropout, so that the same must be drawn."""
     model = {"widths": [4], "normalization": "batch", "dropout": 0.2}
-    config = {**BASE, "model": model, "optimizer": "sgd"}
+    config = {**BASE, **FEW, "model": model, "optimizer": "sgd"}
     plain = nnarch.train(config, runs_dir=tmp_path)
     run = nnarch.train({**config, "compile": True}, runs_dir=tmp_path)
     assert run.about["engine"]["name"] == "compiled"
-    assert run.about["engine"]["why"].startswith("8 steps in a call, compiled in ")
+    assert run.about["engine"]["why"].startswith("3 steps in a call, compiled in ")
     for ours, theirs in zip(run.history, plain.history, strict=True):
         assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-5)
         assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-5)
@@ -121,6 +122,7 @@ def test_whatever_a_step_is_made_of_several_are_the_same(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instead(monkeypatch, as_it_is)
+    changes = FEW | changes
     plain, ready = prepared(**changes), prepared(**changes, compile=True)
     assert ready.engine.name == "compiled", ready.engine.warning
     assert losses(ready) == pytest.approx(losses(plain), rel=1e-4)
@@ -174,7 +176,8 @@ def test_a_trial_leaves_everything_as_it_was(
     instead(monkeypatch, as_it_is)
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    changes = {"model": {"widths": [4], "normalization": "batch", "dropout": 0.1}, **changes}
+    model = {"widths": [4], "normalization": "batch", "dropout": 0.1}
+    changes = {**FEW, "model": model, **changes}
     plain, tried = prepared(**changes).training, prepared(**changes, compile=True).training
     assert torch.equal(torch.get_rng_state(), before)
     assert tried.network.training is plain.network.training
@@ -194,7 +197,7 @@ def test_steps_that_cannot_be_compiled_are_taken_as_they_were(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     instead(monkeypatch, fail)
-    plain, ready = prepared(), prepared(compile=True)
+    plain, ready = prepared(**FEW), prepared(**FEW, compile=True)
     assert (ready.engine.name, ready.engine.at_once) == ("recorded", 1)
     (line,) = opening.warnings(ready)
     assert line.startswith("compile: true changes nothing: ValueError: no way xxx")
@@ -218,7 +221,7 @@ def test_steps_that_come_to_something_else_are_not_taken(monkeypatch: pytest.Mon
         return lambda *given: [1.1 * each for each in traced(*given)]
 
     instead(monkeypatch, wrong)
-    ready = prepared(compile=True)
+    ready = prepared(**FEW, compile=True)
     assert ready.engine.name == "recorded"
     assert "come to other losses" in str(ready.engine.warning)
 

@@ -2,8 +2,6 @@
 
 import os
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-import nnarch
+from conftest import Command, error_lines
 from nnarch.data.formats import pictures
 from nnarch.data.sources.images import images, read
 from nnarch.errors import ConfigError, DataError, MachineError, NnarchError
@@ -316,27 +314,14 @@ def test_links_that_lead_out_are_refused(root: Path, tmp_path: Path):
     assert f"{root}/c: is a link to a folder" in fault(lambda: images(path=str(root)))
 
 
-def test_pillow_may_be_missing(root: Path):
-    draw(root / "a.png")
-    program = (
-        "import sys\n"
-        "sys.modules['PIL'] = None\n"
-        "from nnarch.data.sources.images import read\n"
-        "from nnarch.errors import MachineError\n"
-        "try:\n"
-        "    read(sys.argv[1])\n"
-        "except MachineError as error:\n"
-        "    print(error)\n"
-    )
-    source = str(Path(nnarch.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(root / "a.png")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": source},
-        timeout=60,
-    )
-    assert done.stdout == "data: images need pillow; pip install 'nnarch[images]'\n", done.stderr
+def test_pillow_may_be_missing(root: Path, nnarch_forked: Command, tmp_path: Path):
+    for label in ("a", "b"):
+        draw(root / label / "0.png")
+    (tmp_path / "without.py").write_text("import sys\nsys.modules['PIL'] = None\n")
+    (tmp_path / "pictures.yaml").write_text(f"data: {{source: images, path: '{root}'}}\n")
+    done = nnarch_forked("train", "pictures.yaml", "--plugin", "without.py")
+    assert done.returncode == 7
+    assert error_lines(done) == ["data: images need pillow; pip install 'nnarch[images]'"]
 
 
 # The cache

@@ -312,13 +312,13 @@ class TestText:
                 assert all(line == line.rstrip() for line in text.splitlines())
 
 
-def test_the_command_prints_the_same(nnarch: Command) -> None:
-    done = nnarch("components", "loss", "--json")
+def test_the_command_prints_the_same(nnarch_light: Command) -> None:
+    done = nnarch_light("components", "loss", "--json")
     assert json.loads(done.stdout) == describe.components("loss")
     assert done.stderr == ""
-    done = nnarch("components", "loss", "huber", env={"COLUMNS": "70"})
+    done = nnarch_light("components", "loss", "huber", env={"COLUMNS": "70"})
     assert done.stdout == describe.as_text("loss", "huber", width=70) + "\n"
-    done = nnarch("components", env={"COLUMNS": "100"})
+    done = nnarch_light("components", env={"COLUMNS": "100"})
     assert done.stdout == describe.as_text(width=100) + "\n"
-    done = nnarch("schema")
+    done = nnarch_light("schema")
     assert json.loads(done.stdout) == json.loads(json.dumps(SCHEMA))

@@ -16,11 +16,12 @@ from sklearn import metrics as sk
 
 import nnarch
 from conftest import Command, error_lines
-from nnarch import checkpoint, ensemble, trained
+from nnarch import checkpoint, ensemble, experiment, trained
+from nnarch import config as configs
 from nnarch.averaged import Averaged, chosen, loss_of, outputs_of
 from nnarch.data.preprocessing.target import Target
 from nnarch.data.task import Task
-from nnarch.errors import NnarchError, RunError, UsageError
+from nnarch.errors import ConfigError, NnarchError, RunError, UsageError
 from nnarch.metrics import Result
 from nnarch.registry import losses
 from nnarch.rundir import RunDir
@@ -322,6 +323,24 @@ def test_there_is_nothing_to_resume(made: dict[str, RunDir], nnarch_here: Comman
     (line,) = error_lines(done)
     assert "is an ensemble" in line
     assert nnarch.resume(made["regression"]).about["status"] == "finished"
+    done = nnarch_here("resume", made["regression"])
+    assert (done.returncode, done.stderr) == (
+        0, f"{made['regression']} is finished: nothing to do\n",
+    )  # fmt: skip
+
+
+def test_no_network_begins_with_several(copy: RunDir, members: dict[str, list[RunDir]]):
+    config = {"data": "synthetic", "init_from": str(copy)}
+    said = (
+        f"config: init_from: got {copy}, which is of kind ensemble; expected the directory of a "
+        "run that trained one network"
+    )
+    names = [one.path.name for one in members["multiclass"]]
+    for more in ("", f", such as {copy.path.parent / names[1]}"):
+        with pytest.raises(ConfigError) as caught:
+            experiment.prepare(configs.load(config))
+        assert caught.value.lines == [said + more]
+        (copy.path.parent / names[1] / "checkpoints").mkdir(parents=True, exist_ok=True)
 
 
 def flip(path: Path) -> None:

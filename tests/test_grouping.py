@@ -1,5 +1,6 @@
 """Which members are trained together: of one kind, in chunks of a size that is worth it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from nnarch.stacked.grouping import FEW, LARGE, MAPPED, chunks, kind
+from nnarch.stacked.grouping import FEW, LARGE, LITTLE, MAPPED, chunks, kind
 from nnarch.stacked.member import Member
-from nnarch.stacked.outline import Unstackable
+from nnarch.stacked.outline import Unstackable, widths
+from nnarch.stacked.padded import common
 from stacks import CLASSES, NUMBERS, WAVES, ground, member
 
 MANY = 1_000_000
@@ -63,6 +65,44 @@ def _numbers(members: tuple[Member, ...]) -> int:
         return weights + wide * each.settings.batch_size
 
     return len(members) * max(map(of_one, members))
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=5))
+def test_unequal_sizes_are_padded_to_a_multiple_of_four(sizes: list[int]):
+    size, largest = common(sizes), max(sizes)
+    if len(set(sizes)) == 1:
+        assert size == largest
+    else:
+        assert size % 4 == 0
+        assert largest <= size < largest + 4
+
+
+def _padded_cost(members: tuple[Member, ...]) -> int:
+    """The numbers that a step of one stack touches, and those that its Python is worth."""
+    own = (widths(each.training.network) for each in members)
+    wide = list(map(common, zip(*own, strict=True)))
+    features = next(members[0].training.network.parameters()).shape[1]
+    weights = sum(before * after for before, after in pairwise([features, *wide]))
+    return LITTLE + len(members) * (weights + members[0].settings.batch_size * sum(wide))
+
+
+SIZES = st.sampled_from([2, 8, 30, 90, 250])
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(SIZES, SIZES), min_size=1, max_size=10))
+def test_parting_by_width_costs_no_more_than_one_stack(chosen: list[tuple[int, int]]):
+    members = [member(network(*each)) for each in chosen]
+    made = [each.members for each in chunks(members, ground({}), MANY**2)]
+    assert sorted(id(each) for part in made for each in part) == sorted(map(id, members))
+    assert sum(map(_padded_cost, made)) <= _padded_cost(tuple(members))
+
+
+def test_narrow_networks_are_parted_from_wide_ones_where_padding_would_cost_more():
+    members = [member(network(width, width)) for width in (8, 250) * 4]
+    made = [each.members for each in chunks(members, ground({}), MANY**2)]
+    found = [[widths(each.training.network)[0] for each in part] for part in made]
+    assert found == [[250] * 4, [8] * 4]
 
 
 def test_chunks_are_as_equal_as_can_be_and_the_longest_is_first():

@@ -124,7 +124,8 @@ def filled(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def accepts(spec: dict[str, Any], inputs: Inputs) -> bool:
     try:
-        networks.size(spec, inputs, OUTPUTS)
+        with torch.device("meta"):
+            networks.describe(spec, inputs, OUTPUTS)
     except ConfigError:
         return False
     return True
@@ -329,8 +330,14 @@ def test_in_evaluation_nothing_is_left_to_chance(spec: dict[str, Any], inputs: I
 
 
 @contract
-def test_its_size_is_that_of_the_real_module(spec: dict[str, Any], inputs: Inputs):
-    size, network = networks.size(spec, inputs, OUTPUTS), make(spec, inputs).eval()
+def test_its_size_is_that_of_the_real_module_which_it_does_not_make(
+    spec: dict[str, Any], inputs: Inputs
+):
+    before = torch.get_rng_state()
+    with NothingReal():
+        size = networks.size(spec, inputs, OUTPUTS)
+    assert torch.equal(torch.get_rng_state(), before)
+    network = make(spec, inputs).eval()
     assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
     rows = samples(inputs, 1)
     if any(isinstance(module, nn.RNNBase | SelfAttention) for module in network.modules()):
@@ -338,6 +345,25 @@ def test_its_size_is_that_of_the_real_module(spec: dict[str, Any], inputs: Input
     with FlopCounterMode(display=False) as counter:
         network(rows)
     assert size.flops == counter.get_total_flops()
+
+
+def family(case: Any) -> str:
+    spec, _ = case.values
+    return spec["name"]
+
+
+ONE_EACH = {family(case): case for case in CASES}.values()
+
+
+@pytest.mark.parametrize(("spec", "inputs"), ONE_EACH)
+def test_made_and_measured_at_once_it_is_the_same(spec: dict[str, Any], inputs: Inputs):
+    told: list[networks.Size] = []
+    network, size = networks.make_sized(spec, inputs, OUTPUTS, 3, told.append)
+    assert told == [size] == [networks.size(spec, inputs, OUTPUTS)]
+    state = make(spec, inputs, seed=3).state_dict()
+    assert list(network.state_dict()) == list(state)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, state[name]), name
 
 
 @contract
@@ -358,16 +384,6 @@ def test_its_list_of_layers_is_the_same_network(spec: dict[str, Any], inputs: In
     made = network(samples(inputs))
     torch.manual_seed(4)
     assert torch.equal(other(samples(inputs)), made)
-
-
-@contract
-def test_measuring_its_size_allocates_nothing_and_draws_no_random_number(
-    spec: dict[str, Any], inputs: Inputs
-):
-    before = torch.get_rng_state()
-    with NothingReal():
-        networks.size(spec, inputs, OUTPUTS)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[f"{s['name']}{i}" for i, s in enumerate(SPECS)])

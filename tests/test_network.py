@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnarch.data.inputs import Inputs
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, MachineError
 from nnarch.models import network as networks
 from nnarch.models.following import follow
 from nnarch.models.layers import Layer, Layers
@@ -312,6 +312,24 @@ def test_a_network_that_no_memory_holds_is_measured():
     size = networks.size(filled(widths=[10**6, 10**6]), Inputs((10,)), 1)
     assert size.parameters == 10**12 + 13 * 10**6 + 1
     assert size.flops == 2 * (10**12 + 11 * 10**6)
+
+
+@pytest.mark.parametrize("widths", [[20], [2400, 2400]], ids=["small", "large"])
+def test_a_network_is_made_with_its_size(widths: list[int]):
+    told: list[Size] = []
+    given = filled(widths=widths), Inputs((10,)), 1
+    network, size = networks.make_sized(*given, SEED, told.append)
+    assert told == [size] == [networks.size(*given)]
+    assert_same(network, networks.make(*given, SEED), 3, 10)
+
+
+@pytest.mark.parametrize("widths", [[20], [10**6, 10**6]], ids=["small", "immense"])
+def test_what_a_check_of_the_size_raises_comes_before_much_is_allocated(widths: list[int]):
+    def refuse(size: Size) -> None:
+        raise MachineError(f"{size.parameters} is too many")
+
+    with pytest.raises(MachineError, match=r"\d is too many"):
+        networks.make_sized(filled(widths=widths), Inputs((10,)), 1, SEED, refuse)
 
 
 def test_making_a_network_leaves_nothing_of_another_seed():

@@ -84,9 +84,10 @@ def test_what_a_person_writes(text: str) -> None:
 
 
 def test_a_key_that_is_not_there() -> None:
-    for text in ("a: 1\n", "# mine\na: 1\n"):
-        with pytest.raises(KeyError):
-            plainyaml.section(text, "b", "x")
+    for text in ("a: 1\nc:\n  b: 2\n", "# mine\na: 1\n"):
+        for key in ("b", "  b", "", "a: 1\nc", "1", "A"):
+            with pytest.raises(KeyError):
+                plainyaml.section(text, key, "x")
 
 
 @pytest.mark.parametrize("text", ["", "a: [1\n", "a: 1\na: 2\n", "a: .inf\n", "- 1\n", "\0"])

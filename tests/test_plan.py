@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnarch.data.inputs import Inputs
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, undotted
 from nnarch.models import network as networks
 from nnarch.models.blocks.modules.attention import SelfAttention
 from nnarch.models.following import follow
 from nnarch.models.plan import Plan, entering
 from nnarch.models.structures import Branches, Residual
 from nnarch.models.torchlayers import output
-from nnarch.validate import fill_component, undotted
+from nnarch.registry import layers
+from nnarch.validate import fill_component
 
 ROWS, OUTPUTS = 4, 3
 AT = ("model", "layers")
@@ -393,6 +394,17 @@ def test_what_does_not_fit_is_told_with_its_place(
     line = refusal(raw, *shape, vocabulary=9 if shape == (5,) else 0)
     assert re.search(said, line), line
     resolved(line, raw)
+
+
+def test_a_layer_of_the_user_s_own_is_tried_each_time(monkeypatch: pytest.MonkeyPatch):
+    """What torch's layers make of samples is remembered; what another does may change."""
+    monkeypatch.setattr(layers, "_components", dict(layers._components))
+    told = {"width": 5}
+    layers.register(name="changeable")(lambda: nn.Linear(4, told["width"]))
+    raw = ["relu", "changeable", {"Linear": "out"}]
+    for width in (5, 6):
+        told["width"] = width
+        assert [step.after.shape for step in plan_of(raw, 4).layers()] == [(4,), (width,), (3,)]
 
 
 def test_numbers_are_not_tokens():

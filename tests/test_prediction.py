@@ -490,7 +490,7 @@ def test_no_such_run(new: Path, nnarch_here: Command):
 
 def test_nobody_has_to_read_on(tables: dict[str, Trained], tmp_path: Path):
     """As in `nnarch predict RUN DATA | head -1`."""
-    rows(30_000, seed=3).select(FEATURES).write_csv(tmp_path / "many.csv")
+    rows(10_000, seed=3).select(FEATURES).write_csv(tmp_path / "many.csv")
     command = f'"{sys.executable}" -m nnarch predict "{tables["classes"].path}" many.csv'
     done = subprocess.run(
         ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}}"],

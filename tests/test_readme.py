@@ -2,13 +2,15 @@
 
 import os
 import re
+import shlex
 import subprocess
-import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import nnarch
+from conftest import Command, Done
 from nnarch.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -26,25 +28,52 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+NNARCH = """\
+#!/bin/sh
+printf '%s\\n' "$@" > "$PIPES/words"
+read -r code < "$PIPES/code"
+cat "$PIPES/out"
+cat "$PIPES/err" >&2
+exit "$code"
+"""
+
+
+def shell(script: str, folder: Path, nnarch: Command) -> Done:
+    """Run a script in which `nnarch` is a child of the nursery, one after the other."""
     command = folder / "bin" / "nnarch"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nnarch "$@"\n')
+    command.write_text(NNARCH)
     command.chmod(0o755)
+    words, code = folder / "words", folder / "code"
+    os.mkfifo(words)
+    os.mkfifo(code)
+
+    def serve() -> None:
+        while given := words.read_text().splitlines():
+            done = nnarch(*given)
+            (folder / "out").write_text(done.stdout)
+            (folder / "err").write_text(done.stderr)
+            code.write_text(f"{done.returncode}\n")
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
     path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
+    done = subprocess.run(
         ["sh", "-eu", "-c", script],
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "PIPES": str(folder)},
         capture_output=True,
         text=True,
         timeout=300,
     )
+    words.write_text("")
+    server.join()
+    return done
 
 
-def test_the_sweep_prints_the_best_run(project: Path) -> None:
+def test_the_sweep_prints_the_best_run(project: Path, nnarch_forked: Command) -> None:
     (script,) = re.findall(r"<!-- sweep -->\n```sh\n(.*?)```", README, re.DOTALL)
-    done = shell(script, project)
+    done = shell(script, project, nnarch_forked)
     assert done.returncode == 0, done.stderr
     swept = (project / "swept.txt").read_text().split()
     assert len(set(swept)) == 4
@@ -85,18 +114,20 @@ def test_the_fault_of_a_layer_is_told_as_the_readme_tells_it() -> None:
     assert raised.value.lines == [place + told.removeprefix("model.layers[3].Linear: ")]
 
 
-def test_the_python_examples_run(project: Path) -> None:
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # its search forks workers
+def test_the_python_examples_run(
+    project: Path, nnarch_forked: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program, plugin = blocks("python")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], cwd=project, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(project)
+    exec(compile(program, "README.md", "exec"), {})
     (project / "my_layers.py").write_text(plugin)
-    command = "nnarch train configs/mlp.yaml epochs=1 --plugin my_layers.py model.activation=swoosh"
+    (command,) = re.findall(r"# my_layers.py:  nnarch (.*)", plugin)
     (model,) = re.findall("# ('model=.*')", plugin)
-    own_layer = f"nnarch train configs/mlp.yaml epochs=1 --plugin my_layers.py {model}"
-    done = shell(f"{command}\n{own_layer}", project)
-    assert done.returncode == 0, done.stderr
+    words = shlex.split(command.replace("mine.yaml", "configs/mlp.yaml epochs=1"))
+    for last in (words[-1:], shlex.split(model)):
+        done = nnarch_forked(*words[:-1], *last)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_yaml_examples_are_configs(project: Path) -> None:

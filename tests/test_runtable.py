@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import JUNK
@@ -114,6 +114,7 @@ class TestOrder:
         assert "".join(listed(root, sort=key)) == order
         assert "".join(listed(root, sort=key, limit=2)) == order[:2]
 
+    @settings(max_examples=50)
     @given(st.lists(FIGURES, max_size=6), st.booleans())
     def test_any_values_are_sorted_and_what_is_missing_is_last(
         self, tmp_path_factory: pytest.TempPathFactory, values: list[Any], falling: bool

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ import pytest
 
 from conftest import error_lines
 from harness import Start
+from nnarch.earlier import told
+from nnarch.errors import ConfigError
+from nnarch.exploration import load
+from nnarch.exploring import prepare
+from nnarch.proposals import Proposals
 from nnarch.searchdir import SearchDir
 from nnarch.trial import Trial
 
@@ -143,8 +149,12 @@ def test_a_killed_search_ends_with_exactly_its_trials(
     assert {trial.status for trial in trials} == {"finished"}
 
 
-def test_a_worker_that_is_killed_loses_no_trial(child: Start, config: Path, tmp_path: Path) -> None:
+@pytest.mark.share(1, 50)
+def test_a_worker_that_is_killed_loses_no_trial(
+    child: Start, config: Path, tmp_path: Path, seed: int
+) -> None:
     begun = child("search", config, "-q", "search.workers=2", "epochs=60")
+    time.sleep(seed / 500)
     end, killed = time.monotonic() + 30, False
     while not killed and not begun.ended() and time.monotonic() < end:
         for worker in workers_of(begun.pid):
@@ -165,6 +175,26 @@ def workers_of(pid: int) -> list[int]:
         return []
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_ends_a_search_that_goes_on_later(
+    child: Start, config: Path, tmp_path: Path, workers: int
+) -> None:
+    few = f"search={{trials: 3, keep: 0, workers: {workers}}}"
+    begun = child("search", config, few, "epochs=1000000")
+    end = time.monotonic() + 60
+    while not list((tmp_path / "runs").glob("*/run.json")) and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    began = workers_of(begun.pid)
+    begun.kill(signal.SIGTERM)
+    assert begun.wait() == 143, begun.stderr
+    search = only_search(tmp_path)
+    last = begun.stderr.splitlines()[-1]
+    assert last.endswith(f"go on with: nnarch resume runs/{search.path.name}")
+    assert (search.about["status"], search.about["exit_code"]) == ("interrupted", 143)
+    assert not [pid for pid in began if Path(f"/proc/{pid}").exists()]
+
+
 def test_trials_that_diverge_are_told_and_never_best(
     child: Start, config: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +209,99 @@ def test_trials_that_diverge_are_told_and_never_best(
     best = search.about["results"]["best_trial"]
     assert best not in {trial.id for trial in failed}
     assert f"{len(failed)} of 16 trials failed" in done.stderr.splitlines()[-1]
+
+
+def test_a_failed_trial_is_over_and_a_search_with_one_fails_again(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    rates = "optimizer={name: sgd, lr: {choice: [1e-2, 1e+30]}}"
+    small = "search={trials: 6, keep: 0, workers: 1}"
+    assert child("search", config, "-q", rates, small).wait() == 9
+    search = only_search(tmp_path)
+    before = search.trials.path.read_bytes()
+    again = child("resume", search.path, "-q")
+    assert again.wait() == 9
+    assert search.trials.path.read_bytes() == before
+
+
+def test_bounds_that_nothing_keeps_end_the_search(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    done = child("search", config, "-q", "search={trials: 4, constraints: [params < 2]}")
+    assert done.wait() == 9
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: no trial finished: 80 refused; 80 times: params ")
+    assert line.endswith(": not params < 2")
+
+
+def test_a_bound_has_no_part_in_the_rank_of_those_that_keep_it(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    small = "search={trials: 8, keep: 0, workers: 1, constraints: [params < 40]}"
+    assert child("search", config, "-q", small).wait() == 0
+    search = only_search(tmp_path)
+    trials = of(search)
+    assert len({trial.number for trial in trials}) == len(trials)
+    best = min(t.figures["val_loss"] for t in trials if t.status == "finished")
+    assert search.about["results"]["best"]["val_loss"] == best
+
+
+def test_what_the_end_of_its_time_broke_off_is_tried_again(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    short = "search={trials: 3, seconds: 0.3, keep: 0, workers: 1}"
+    done = child("search", config, "-q", short, "epochs=100000")
+    assert done.wait() == 9
+    search = only_search(tmp_path)
+    broken_off = of(search)
+    assert {trial.reason for trial in broken_off} == {"the search's time was over"}
+    assert child("resume", search.path, "-q").wait() == 9  # that time is spent
+    assert of(search) == broken_off
+    lines = len(search.trials.path.read_bytes().splitlines())
+    longer = f"search.seconds={search.about['seconds'] + 0.5}"
+    assert child("resume", search.path, "-q", longer).wait() == 9
+    assert [(t.id, t.number) for t in of(search)] == [(t.id, t.number) for t in broken_off]
+    assert len(search.trials.path.read_bytes().splitlines()) > lines
+
+
+def test_what_cannot_be_is_said_before_anything_is_written(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    for option, said in [
+        ("search.objectives=[val_accuracy]", "search.objectives[0]: 'val_accuracy' is not"),
+        ("search.warm_start=nowhere", "search.warm_start: "),
+        ("search={workers: 2}", "search.workers: got 2 with threads: 2"),
+    ]:
+        done = child("search", config, option, *(["threads=2"] if "workers" in option else []))
+        assert done.wait() == 3
+        assert f"command line: {said}" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_earlier_search_is_understood_by_what_its_values_were(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    assert child("search", config, "-q", "search.trials=8", "search.keep=0").wait() == 0
+    earlier = only_search(tmp_path)
+    turned = "model.activation={choice: [tanh, gelu]}"
+    found = told(load(config, [turned, f"search.warm_start={earlier.path}"]))
+    known = {trial.id: trial for trial in of(earlier) if trial.shown["model.activation"] == "tanh"}
+    assert {trial.id for trial in found} == set(known)
+    assert {trial.point["model.activation"] for trial in found} == {0}
+    with pytest.raises(ConfigError, match=r"no trial of .* at a point of this space"):
+        told(load(config, ["model.widths=[4]", f"search.warm_start={earlier.path}"]))
+
+
+def test_a_point_that_lacks_a_seed_gets_it_first(config: Path) -> None:
+    explored = load(config, ["search.seeds=2", "search.trials=3"])
+    datasets = prepare(explored).datasets
+    planned, _ = Proposals(explored, datasets).ask(3)
+    ended = [replace(each.trial, status="finished", figures={"val_loss": 1.0}) for each in planned]
+    again = Proposals(explored, datasets, [ended[0], *ended[3:]])
+    assert again.begun == 2
+    missing, _ = again.ask(3)
+    lacked = [(each.trial.number, each.trial.seed) for each in missing]
+    assert lacked == [(0, 1), (1, 0), (3, 0), (3, 1)]
 
 
 def test_bounds_hold_before_training(child: Start, config: Path, tmp_path: Path) -> None:

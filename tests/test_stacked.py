@@ -10,8 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from nnarch.registry import losses, models, optimizers
+from nnarch.registry import activations, losses, models, optimizers
+from nnarch.stacked.activation import KNOWN, Run, activation
 from nnarch.stacked.grouping import Kind, kind
 from nnarch.stacked.outline import Unstackable
 from nnarch.stacked.stack import Stack
@@ -38,6 +40,13 @@ RULES: dict[str, dict[str, Any]] = {
     "rmsprop": {"lr": 0.002, "momentum": 0.5},
     "nadam": {"lr": 0.01},
 }
+FORMS: list[dict[str, Any]] = [{"name": each.name} for each in activations]
+KNOWN_FORMS: list[dict[str, Any]] = [
+    *(form for form in FORMS if type(activations.build(form)) in KNOWN),
+    {"name": "elu", "alpha": 0.5},
+    {"name": "gelu", "approximate": "tanh"},
+    {"name": "leaky_relu", "slope": 0.2},
+]
 SCHEDULES = [
     "constant",
     {"name": "cosine", "warmup": 1},
@@ -81,7 +90,7 @@ def stackable(draw: st.DrawFn) -> list[dict[str, Any]]:
         model = {"name": "mlp", "widths": [4 + widths[0]] * 2 if residual else widths}
         model |= {"normalization": normalization, "residual": residual}
         model["bias"] = normalization != "batch"  # which takes all effect from it
-        model["activation"] = draw(st.sampled_from(["relu", "tanh", "sigmoid", "softplus"]))
+        model["activation"] = draw(st.sampled_from([*KNOWN_FORMS, "softplus"]))
         model["dropout"] = draw(st.sampled_from([0.1, 0.5])) if dropout else 0.0
         optimizer = {"name": rule, **RULES[rule]}
         optimizer["lr"] *= draw(st.sampled_from([0.3, 1.0, 2.0]))
@@ -116,6 +125,58 @@ def test_a_member_comes_to_what_it_comes_to_alone(changes: list[dict[str, Any]])
         else:
             assert evaluation.loss == pytest.approx(reference.evaluation.loss, rel=1e-7)
             assert evaluation.metrics == pytest.approx(reference.evaluation.metrics, rel=1e-6)
+
+
+def test_every_known_activation_is_held_against_torch_s():
+    assert {type(activations.build(form)) for form in KNOWN_FORMS} == KNOWN.keys()
+
+
+@pytest.mark.parametrize("unknown", [[], ["softplus"]], ids=["known", "unknown too"])
+def test_networks_that_differ_in_their_activations_are_one_stack(unknown: list[str]):
+    changes = [
+        {"model": {"name": "mlp", "widths": [3 + place % 4, 6 - place % 3], "activation": word}}
+        for place, word in enumerate([*KNOWN_FORMS, *unknown])
+    ]
+    for each, config in zip(together(changes)[0], changes, strict=True):
+        check(alone(config), each)
+
+
+class Own(nn.Module):
+    """A function that is not known."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x + 1
+
+
+@pytest.mark.parametrize("unknown", [[], [Own()]], ids=["known", "unknown too"])
+def test_an_activation_is_torch_s_of_each_with_its_gradient(unknown: list[nn.Module]):
+    modules = [*map(activations.build, KNOWN_FORMS), *unknown]
+    width, rows = 5, 7
+    there = (torch.arange(width) < 3).double().view(1, width, 1)
+    runs = [
+        Run(module, 2, there if isinstance(module, nn.Sigmoid | Own) else None)
+        for module in modules
+    ]
+    generator = torch.Generator().manual_seed(0)
+    shape = 2 * len(runs), width, rows
+    given, weight = (torch.randn(shape, generator=generator, dtype=torch.double) for _ in range(2))
+    given[:, 0, 0] = torch.linspace(-30, 30, shape[0])
+    made = activation(runs)(state := given.clone().requires_grad_())
+    (made * weight).sum().backward()
+    for place, run in enumerate(runs):
+        pair = slice(2 * place, 2 * place + 2)
+        expected = run.module(own := given[pair].clone().requires_grad_())
+        expected = expected if run.there is None else expected * run.there
+        (expected * weight[pair]).sum().backward()
+        torch.testing.assert_close(made[pair], expected, rtol=0, atol=1e-14)
+        assert state.grad is not None
+        torch.testing.assert_close(state.grad[pair], own.grad, rtol=0, atol=1e-13)
+
+
+def test_tanh_is_torch_s_to_the_last_digits_of_one():
+    given = torch.cat([torch.linspace(-100, 100, 9001), torch.linspace(-1e-3, 1e-3, 9001)])
+    made = activation([Run(nn.Tanh(), 1)])(given.view(1, 1, -1)).flatten()
+    torch.testing.assert_close(made, given.tanh(), rtol=0, atol=1e-6)
 
 
 def test_biases_that_have_no_effect_change_none():
@@ -290,6 +351,26 @@ def test_a_member_that_goes_on_by_itself_ends_where_it_would_have():
     list(last.epochs(3))
     last.write()
     torch.testing.assert_close(first[0].best, members[0].best, rtol=1e-9, atol=1e-9)
+
+
+def test_one_whose_last_numbers_nobody_needs_is_judged_the_same():
+    changes = [{"optimizer": {"name": "sgd", "lr": rate}} for rate in (0.01, 0.05)]
+    stacks = [Stack(list(map(member, changes)), ground({}), last=last) for last in (True, False)]
+    before = member(changes[0]).training.network.state_dict()
+    records, evaluations = [], []
+    for stack in stacks:
+        records.append(list(stack.epochs(3)))
+        judged = filter(None, stack.evaluations())
+        evaluations.append([(each.loss, each.metrics) for each in judged])
+    assert records[0] == records[1]
+    assert len(evaluations[0]) == 2
+    assert evaluations[0] == evaluations[1]
+    for one, other in zip(*(stack.members for stack in stacks), strict=True):
+        assert one.history == other.history
+        weights = one.training.network.state_dict(), other.training.network.state_dict()
+        for name in before:
+            assert not torch.equal(weights[0][name], before[name])
+            assert torch.equal(weights[1][name], before[name])
 
 
 def test_work_can_be_ended_before_any_step():

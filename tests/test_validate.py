@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+from nnarch.errors import undotted
 from nnarch.options import (
     Activation,
     Betas,
@@ -29,7 +30,6 @@ from nnarch.validate import (
     fill_component,
     in_words,
     shortened,
-    undotted,
 )
 
 

@@ -14,6 +14,7 @@ from nnarch import config as configs
 from nnarch import experiment, opening
 from nnarch.errors import ConfigError, RunError
 from nnarch.rundir import RunDir
+from nnarch.searchdir import SearchDir
 
 DATA = {"source": "synthetic", "rows": 60, "features": 3}  # of conftest's TINY
 
@@ -101,16 +102,42 @@ def test_the_run_is_meant_from_where_the_config_stands(finished: Path, tmp_path:
     assert configs.load(tmp_path / "complete.yaml").model_dump() == config.model_dump()
 
 
+def refused(folder: Path, run: Path) -> str:
+    """What is said of a config whose third line names `run`."""
+    file = folder / "next.yaml"
+    file.write_text(f"data: synthetic\nmodel: mlp\ninit_from: {run}\n")
+    with pytest.raises((ConfigError, RunError)) as caught:
+        experiment.prepare(configs.load(file))
+    (line,) = caught.value.lines
+    start = f"{file}:3: init_from: "
+    assert line.startswith(start)
+    return line.removeprefix(start)
+
+
+def test_a_run_that_is_missing_is_told_with_its_place(finished: Path, tmp_path: Path) -> None:
+    for missing in (finished / "nowhere", tmp_path / "next.yaml", tmp_path):
+        assert refused(tmp_path, missing) == (
+            f"got {missing}, where there is no run.json; expected the directory of a run"
+        )
+
+
+def test_a_search_is_no_run_to_begin_with(finished: Path, tmp_path: Path) -> None:
+    with SearchDir.create(tmp_path / "runs", "s", "", "", {}) as search:
+        pass
+    said = f"got {search}, which is of kind search; expected the directory of a run that trained "
+    assert refused(tmp_path, search.path) == f"{said}one network"
+    kept = shutil.copytree(finished, search.runs_root / finished.name)
+    assert refused(tmp_path, search.path) == f"{said}one network, such as {kept}"
+
+
 @pytest.mark.parametrize("broken", ["run.json", "checkpoints/best/manifest.json"])
-def test_a_run_that_is_missing_or_damaged(broken: str, finished: Path) -> None:
-    with pytest.raises(RunError, match="no such file") as caught:
-        prepared(finished / "nowhere")
-    assert caught.value.exit_code == 5
+def test_a_run_that_is_damaged(broken: str, finished: Path) -> None:
     (finished / broken).write_text("{")
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match=r"config: init_from: .* damaged") as caught:
         prepared(finished)
+    assert caught.value.exit_code == 5
     (finished / broken).unlink()
-    with pytest.raises(RunError, match="no such file"):
+    with pytest.raises(RunError, match=r"no such file|no run\.json"):
         prepared(finished)
 
 

@@ -1,14 +1,15 @@
 """nnarch: train and explore neural-network architectures in PyTorch from one YAML file.
 
 The command line's words, from Python: `build` a plain `nn.Module`, `train` it into a run
-directory (`cross_validate`: into one a fold), `resume` and `evaluate` that, `load` it to predict;
-`register` a component of your own. Importing this package is instant: torch comes with the first
-call.
+directory (`cross_validate`: into one a fold), `search` what a config leaves open, `resume` either,
+`evaluate` a run, `load` it to predict; `register` a component of your own. Importing this package
+is instant: torch comes with the first call.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from nnarch.version import VERSION
 
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nnarch.config import Config
+    from nnarch.exploring import Exploring
     from nnarch.predictor import Predictor
     from nnarch.registry import Builder
     from nnarch.rundir import RunDir
+    from nnarch.searchdir import SearchDir
 
 __version__ = VERSION
-__all__ = ["build", "cross_validate", "evaluate", "load", "register", "resume", "train"]
+__all__ = ["build", "cross_validate", "evaluate", "load", "register", "resume", "search", "train"]
 
 COMMAND = ["nnarch.train"]  # what a run directory says it was made by
 ConfigLike = str | Path | Sequence[str | Path] | Mapping[str, Any]
+Each = Callable[[Any], object] | None
+Home = TypeVar("Home", "RunDir", "SearchDir")
 
 
 def build(config: ConfigLike, *overrides: str, **changes: Any) -> "nn.Module":
@@ -51,7 +56,7 @@ def train(
     config: ConfigLike,
     *overrides: str,
     runs_dir: str | Path = "runs",
-    each: Callable[[Any], object] | None = None,
+    each: Each = None,
     **changes: Any,
 ) -> "RunDir":
     """Train the network of a config into a new run directory, and return that.
@@ -74,7 +79,7 @@ def _trained(
     config: "Config",
     overrides: Sequence[str],
     runs_dir: str | Path,
-    each: Callable[[Any], object] | None,
+    each: Each,
 ) -> "RunDir":
     from nnarch import experiment
     from nnarch import run as runs
@@ -87,27 +92,102 @@ def _trained(
     return run
 
 
-def resume(
-    run: "RunDir | str | Path",
+def search(
+    config: ConfigLike,
     *overrides: str,
     runs_dir: str | Path = "runs",
-    each: Callable[[Any], object] | None = None,
-    changed_data: bool = False,
-) -> "RunDir":
-    """Train a run on from where it ended, to the same bits as if it had not.
+    exact: bool = False,
+    ensemble: int = 0,
+    each: Each = None,
+    **changes: Any,
+) -> "SearchDir":
+    """Explore what a config leaves open, and return the search's directory.
 
-    One that is finished stays as it is, unless it is to have more epochs.
+    It holds `.trials.read()`, the `.best` of them, and `.kept()`, the runs that were made of the
+    best. Where the same search is below `runs_dir` already, what is missing of it is done.
 
     Args:
-        run: a run, its directory, or what the command line takes for one (`@last`).
-        overrides: `"epochs=50"`, or another of epochs, early_stopping, device, threads, or a new
-            place of the data.
-        each: called with the record of every epoch.
-        changed_data: go on although the data is not what the run was trained on.
-    """
-    from nnarch import runlist
+        config: path of a YAML file, several to be merged, or a mapping.
+        overrides: laid over it, as on the command line: `"search.trials=20"`.
+        runs_dir: where the search's directory goes.
+        exact: train every network alone: slower, to the same bits as `train`.
+        ensemble: keep the best so many as one averaged predictor too, the last of `.kept()`.
+        each: called with the `nnarch.progress.Progress` now and then.
+        changes: as overrides for top-level keys, with values of Python.
 
-    found = runlist.find(str(run), Path(runs_dir))
+    Raises: nnarch.errors.NnarchError; SearchFailed where trials failed, after all else is done.
+    """
+    from nnarch import exploration
+
+    explored = exploration.load(config, overrides, changes)
+
+    from nnarch.exploring import prepare, start
+
+    exploring = prepare(explored, exact)
+    with start(exploring, Path(runs_dir), ["nnarch.search"], overrides) as home:
+        _explore(exploring, home, each, ensemble)
+    return home
+
+
+def _explore(exploring: "Exploring", home: "SearchDir", each: Each, ensemble: int = 0) -> None:
+    from nnarch import searching
+    from nnarch.errors import SearchFailed
+
+    # Closed at once, should `each` raise: a notebook keeps what was raised, and all that it holds.
+    with contextlib.closing(searching.explore(exploring, home, ensemble_of=ensemble)) as states:
+        try:
+            for state in states:
+                if each:
+                    each(state)
+        except SearchFailed as error:
+            error.add_note(f"what came of the others is in {home}")
+            raise
+
+
+@overload
+def resume(
+    run: Home,
+    *overrides: str,
+    runs_dir: str | Path = ...,
+    each: Each = ...,
+    changed_data: bool = ...,
+) -> Home: ...
+
+
+@overload
+def resume(
+    run: str | Path,
+    *overrides: str,
+    runs_dir: str | Path = ...,
+    each: Each = ...,
+    changed_data: bool = ...,
+) -> "RunDir | SearchDir": ...
+
+
+def resume(
+    run: "RunDir | SearchDir | str | Path",
+    *overrides: str,
+    runs_dir: str | Path = "runs",
+    each: Each = None,
+    changed_data: bool = False,
+) -> "RunDir | SearchDir":
+    """Train a run on from where it ended, to the same bits as if it had not; or finish a search.
+
+    A run that is finished stays as it is, unless it is to have more epochs.
+
+    Args:
+        run: a run, a search, its directory, or what the command line takes for one (`@last`).
+        overrides: `"epochs=50"`, or another of epochs, early_stopping, device, threads, or a new
+            place of the data; of a search `"search.trials=200"`, or another of search.keep,
+            seconds, trial_seconds and workers.
+        each: called with the record of every epoch; as of `search`.
+        changed_data: go on although the data is not what it was.
+    """
+    from nnarch import runlist, searchdir
+
+    found = runlist.find(str(run), Path(runs_dir), kind=None)
+    if searchdir.is_search(found):
+        return _resume_search(searchdir.SearchDir.open(found.path), overrides, each, changed_data)
     with found.lock():
         if found.about.get("status") == "finished" and not overrides:
             return found
@@ -122,11 +202,25 @@ def resume(
     return found
 
 
+def _resume_search(
+    home: "SearchDir", overrides: Sequence[str], each: Each, changed_data: bool
+) -> "SearchDir":
+    from nnarch import searchconfig
+
+    with home.lock():
+        explored = searchconfig.load(home, overrides)
+
+        from nnarch.exploring import resume
+
+        _explore(resume(home, explored, changed_data), home, each)
+    return home
+
+
 def cross_validate(
     config: ConfigLike,
     *overrides: str,
     runs_dir: str | Path = "runs",
-    each: Callable[[Any], object] | None = None,
+    each: Each = None,
     **changes: Any,
 ) -> "list[RunDir]":
     """Train a network for each of the config's `data.split.folds`; their run directories.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from nnarch import yamlfile
-from nnarch.errors import ConfigError, Fault, Path
+from nnarch.errors import ConfigError, Fault, Path, undotted
 from nnarch.given import Given, merged
 from nnarch.openforms import open_values
 from nnarch.options import WHOLE, Count, FilePath, Named
@@ -24,7 +24,7 @@ from nnarch.registry import REGISTRIES, suggestion
 from nnarch.sections import Average, Clip, EarlyStopping, Pattern, Search, Section
 from nnarch.space import Space
 from nnarch.tree import Tree
-from nnarch.validate import dotted, fill, shortened, undotted
+from nnarch.validate import dotted, fill, shortened
 from nnarch.wholepaths import whole_paths
 
 NAME = r"^[A-Za-z0-9_.][A-Za-z0-9._-]{0,79}$"

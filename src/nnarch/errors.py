@@ -6,10 +6,23 @@ catch exactly these and show no traceback; anything else that escapes is a bug i
 is treated as one. Our own invariants are asserted, never raised as these.
 """
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 Path = tuple[str | int, ...]  # of a value in a config
+
+
+@lru_cache(1024)
+def undotted(text: str) -> Path:
+    """The path that `text` means.
+
+    >>> undotted("model.widths[1]")
+    ('model', 'widths', 1)
+    """
+    parts = re.findall(r"([^][.]+)|\[([0-9]{1,9})\]", text)
+    return tuple(int(index) if index else name for name, index in parts)
 
 
 class Fault(NamedTuple):
@@ -114,7 +127,7 @@ class Diverged(NnarchError):
 
 
 class SearchFailed(NnarchError):
-    """A search came to its end with trials that failed."""
+    """A search came to its end with trials that failed, or with none that finished."""
 
     exit_code = 9
 

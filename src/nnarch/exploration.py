@@ -21,6 +21,7 @@ from nnarch.errors import ConfigError, Fault, Path
 from nnarch.given import Given, merged
 from nnarch.openforms import open_values
 from nnarch.places import Moved, located
+from nnarch.progress import MANY
 from nnarch.registry import REGISTRIES
 from nnarch.sections import Search
 from nnarch.space import Point, Space
@@ -73,12 +74,16 @@ class Exploration:
             raise ConfigError(located(faults, places))
         return configs.complete(filled, self.text, places)
 
+    def fault(self, path: Path, message: str) -> ConfigError:
+        """An error about the value at `path`, with its place in the files."""
+        return ConfigError(located([Fault(path, message)], self._given.tree))
+
     @cached_property
     def trials(self) -> int:
-        """How many points are tried: `search.trials`, or the whole grid, or 100."""
+        """How many points are tried: `search.trials`, or the whole grid, or as time allows."""
         if self.search.trials is not None:
             return self.search.trials
-        return _grid_size(self.search, self.space) or 100
+        return _grid_size(self.search, self.space) or (100 if self.search.seconds is None else MANY)
 
     def to_yaml(self) -> str:
         """The whole open config, which `load` reads back as the same search."""

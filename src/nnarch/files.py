@@ -172,14 +172,15 @@ def tidy(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def read(path: Path) -> bytes:
+def read(path: str | Path) -> bytes:
     """The content of a plain file; a pipe or a device, which may never end, is not opened.
 
     Raises: OSError.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(f"{path}: not a plain file")
-    return path.read_bytes()
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path as File
 from typing import Any
 
 from nnarch import yamlfile
-from nnarch.errors import ConfigError, Fault, Path, UsageError
+from nnarch.errors import ConfigError, Fault, Path, UsageError, undotted
 from nnarch.tree import Tree, plain
-from nnarch.validate import dotted, shortened, undotted
+from nnarch.validate import dotted, shortened
 
 
 @dataclass(frozen=True)

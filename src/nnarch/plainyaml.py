@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 MAX_CHARACTERS = 2**20
 _USUAL = re.compile(r"(?=[A-Za-z_])(?:(?:[A-Za-z_]\w*:(?![^ \n])|  |- ).*\n)*", re.ASCII)
-_SECTION = r"(?am)^%s:(.*\n(?:[ -].*\n)*)"
+_SECTIONS = re.compile(r"^([A-Za-z_]\w*):(.*\n(?:[ -].*\n)*)", re.ASCII | re.MULTILINE)
+_BEHIND = re.compile(r".*\n(?:[ -].*\n)*")
 _FORM = re.compile(r"([A-Za-z_]\w*):(?: (.+))?", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 _REAL = re.compile(r"-?\d{1,20}\.\d{0,20}(?:e[-+]?\d{1,3})?", re.ASCII)
@@ -40,7 +41,7 @@ def whole(text: str, source: str) -> dict[str, Any]:
     {'seed': 0, 'model': {'name': 'mlp', 'widths': [8, 8]}}
     """
     try:
-        found = re.findall(_SECTION % r"([A-Za-z_]\w*)", _usual(text))
+        found = _SECTIONS.findall(_usual(text))
         if len(sections := {name: _value(block) for name, block in found}) == len(found) > 0:
             return sections
     except (_Unusual, RecursionError):
@@ -57,14 +58,25 @@ def section(text: str, name: str, source: str) -> Any:
     {'name': 'mlp', 'widths': [8, 8]}
     """
     try:
-        blocks = re.findall(_SECTION % re.escape(name), _usual(text))
-        if len(blocks) == 1:
-            return _value(blocks[0])
+        return _value(_behind(name, _usual(text)))
     except (_Unusual, RecursionError):
-        blocks = [text]
-    if blocks:
         return _by_yaml(text, source)[name]
-    raise KeyError(name)
+
+
+def _behind(name: str, text: str) -> str:
+    """What stands behind a key's colon, up to the next key.
+
+    Raises: KeyError where there is no such key.
+    """
+    lines, start = f"\n{text}", f"\n{name}:"
+    place = lines.find(start)
+    if place < 0 or not name.isidentifier():
+        raise KeyError(name)
+    if lines.find(start, place + 1) >= 0:
+        raise _Unusual
+    found = _BEHIND.match(lines, place + len(start))
+    assert found, "usual text ends with a line's end"
+    return found[0]
 
 
 def _usual(text: str) -> str:
@@ -87,9 +99,8 @@ def _value(block: str) -> Any:
         value = _scalar(first.removeprefix(" "))
     else:
         bodies = [line.lstrip(" ") for line in below]
-        lines = deque(
-            (len(line) - len(body), body) for line, body in zip(below, bodies, strict=True)
-        )
+        indents = [len(line) - len(body) for line, body in zip(below, bodies, strict=True)]
+        lines = deque(zip(indents, bodies, strict=True))
         value, below = _inner(lines, 0), lines
     if below:
         raise _Unusual

@@ -7,9 +7,9 @@ preview lets pass is what a search would train, and what it refuses a search wou
 from collections.abc import Iterator
 
 from nnarch.domains import Choice, Float
+from nnarch.exploring import Exploring, sentences
 from nnarch.printable import printable
 from nnarch.proposals import Planned, Proposals, quantities
-from nnarch.search import Exploring, sentences
 from nnarch.space import Variable
 from nnarch.trial import Trial
 from nnarch.trialtraining import data_key

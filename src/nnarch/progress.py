@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from nnarch.trial import Trial
 
+MANY = 10**9  # trials, where time alone ends a search
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -42,6 +44,15 @@ class Progress:
     def over(self) -> int:
         """How many trials have ended, one way or another."""
         return self.done + self.failed + self.pruned + self.refused
+
+    @property
+    def counted(self) -> str:
+        """How many trials have ended, and of how many, where anything but time ends the search.
+
+        >>> Progress(done=3, total=16).counted, Progress(done=3, total=MANY).counted
+        ('3/16 trials', '3 trials')
+        """
+        return f"{self.over:,}{f'/{self.total:,}' if self.total < MANY else ''} trials"
 
     @property
     def share(self) -> float:

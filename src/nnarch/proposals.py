@@ -2,11 +2,15 @@
 
 A proposal is a point with each of the search's seeds. It is refused where its config is, or where
 a network would break a bound; that costs no training, and another is asked for in its place.
+
+A search that was ended may have left points of which some seeds are missing, or were broken off
+when its time was over: these come first, so that no point stays with less than the others have.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from nnarch import compatibility, constraints
@@ -19,7 +23,7 @@ from nnarch.registry import losses, metrics, samplers
 from nnarch.samplers.sampler import Sampler
 from nnarch.space import Point
 from nnarch.trial import Trial, identity
-from nnarch.trialtraining import data_key
+from nnarch.trialtraining import NO_TIME, data_key
 
 WITHOUT = ("name", "device", "threads")  # of a config, which decide nothing of what comes out
 TRIES = 20  # proposals that come to nothing, for each that is wanted
@@ -57,44 +61,62 @@ class Proposals:
             search.sampler, exploration.space, len(search.objectives), search.seed
         )
         self._higher = higher(search.objectives)
-        self.known = {trial.id: trial for trial in known}
-        self._number = max((trial.number for trial in known), default=-1) + 1
-        self._told: set[str] = set()
-        self.tell(known)
+        self.known = {trial.id: trial for trial in known if not _is_broken_off(trial)}
+        used = {trial.number for trial in known}
+        self._numbers = (number for number in count() if number not in used)
+        self._number = next(self._numbers)
+        self._begun: list[Trial] = []  # one of each point that is to be finished
+        for those in _by_point(known):
+            if self._is_whole(those):
+                self._sampler.tell(those[0].point, self._values(those))
+            else:
+                self._begun.append(those[0])
 
-    def ask(self, count: int) -> tuple[list[Planned], list[Trial]]:
-        """Trials of `count` new points, or of fewer where there are none left; those refused."""
+    @property
+    def begun(self) -> int:
+        """How many points of those that are known are to be finished."""
+        return len(self._begun)
+
+    def ask(self, wanted: int) -> tuple[list[Planned], list[Trial]]:
+        """Trials of so many points, or of fewer where there are none left; those refused.
+
+        Points that were begun come first, with what they lack.
+        """
         planned: list[Planned] = []
         refused: list[Trial] = []
-        points, tries = 0, TRIES * count
-        while points < count and tries > 0:
-            asked = self._sampler.ask(min(count - points, tries))
+        begun, self._begun = self._begun[:wanted], self._begun[wanted:]
+        for trial in begun:
+            new, not_to_be = self._new(trial.point, trial.number)
+            planned += new
+            refused += not_to_be
+        points, tries = len(begun), TRIES * wanted
+        while points < wanted and tries > 0:
+            asked = self._sampler.ask(min(wanted - points, tries))
             if not asked:
                 break
             tries -= len(asked)
             for point in asked:
-                found = self._planned(point)
-                if isinstance(found, Trial):
-                    if found.id not in self.known:
-                        refused.append(found)
-                        self.known[found.id] = found
-                    self._sampler.tell(point, None)
-                    continue
-                new = [each for each in found if each.trial.id not in self.known]
-                if new:
-                    points += 1
-                    self._number += 1
-                self.known |= {each.trial.id: each.trial for each in new}
+                new, not_to_be = self._new(point, self._number)
                 planned += new
+                refused += not_to_be
+                points += bool(new)
+                if not_to_be:
+                    self._sampler.tell(point, None)
+                if new or not_to_be:
+                    self._number = next(self._numbers)
         return planned, refused
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """What came of trials, all seeds of a point together."""
-        by_point: dict[str, list[Trial]] = {}
-        for trial in sorted(trials, key=lambda trial: (trial.number, trial.seed)):
-            by_point.setdefault(json.dumps(dict(trial.point), sort_keys=True), []).append(trial)
-        for those in by_point.values():
+        for those in _by_point(trials):
             self._sampler.tell(those[0].point, self._values(those))
+
+    def _is_whole(self, trials: Sequence[Trial]) -> bool:
+        """Whether nothing is missing of a point, of which these trials have ended."""
+        if any(trial.status == "refused" for trial in trials):
+            return True
+        there = sum(trial.id in self.known for trial in trials)
+        return there >= self._exploration.search.seeds
 
     def _values(self, trials: Sequence[Trial]) -> list[float] | None:
         """The means of the objectives over seeds, all to be made small; None after a failure."""
@@ -108,7 +130,18 @@ class Proposals:
             means.append(-mean if name in self._higher else mean)
         return means
 
-    def _planned(self, point: Point) -> "list[Planned] | Trial":
+    def _new(self, point: Point, number: int) -> tuple[list[Planned], list[Trial]]:
+        """The trials of a point that are not known, as from now on they are; or its refusal."""
+        found = self._planned(point, number)
+        if isinstance(found, Trial):
+            planned, refused = [], [found] if found.id not in self.known else []
+        else:
+            planned = [each for each in found if each.trial.id not in self.known]
+            refused = []
+        self.known |= {trial.id: trial for trial in (*(p.trial for p in planned), *refused)}
+        return planned, refused
+
+    def _planned(self, point: Point, number: int) -> "list[Planned] | Trial":
         shown = self._exploration.space.shown(point)
         found = []
         try:
@@ -123,13 +156,13 @@ class Proposals:
                 )
                 told = config.model_dump(mode="json")
                 id = identity({key: value for key, value in told.items() if key not in WITHOUT})
-                trial = Trial(id, self._number, seed, point, shown, told, "refused")
+                trial = Trial(id, number, seed, point, shown, told, "refused")
                 found.append(Planned(config, trial))
             if broken := self._broken(found[0].config):
                 return replace(found[0].trial, reason=broken)
         except NnarchError as error:
             id = identity({"point": dict(point)})
-            return Trial(id, self._number, 0, point, shown, {}, "refused", error.lines[0])
+            return Trial(id, number, 0, point, shown, {}, "refused", error.lines[0])
         return found
 
     def _completed(self, config: Config) -> Config:
@@ -147,6 +180,18 @@ class Proposals:
                 told = " + ".join(f"{name} {had[name]:,.0f}" for name in bound.quantities)
                 return f"{told}: not {bound.text}"
         return None
+
+
+def _by_point(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
+    """Trials by their points, in the order of their numbers, each point's by seed."""
+    found: dict[str, list[Trial]] = {}
+    for trial in sorted(trials, key=lambda trial: (trial.number, trial.seed)):
+        found.setdefault(json.dumps(dict(trial.point), sort_keys=True), []).append(trial)
+    yield from found.values()
+
+
+def _is_broken_off(trial: Trial) -> bool:
+    return trial.status == "pruned" and trial.reason == NO_TIME
 
 
 def quantities(config: Config, dataset: Dataset) -> dict[str, float]:

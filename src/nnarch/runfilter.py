@@ -9,6 +9,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from nnarch.errors import UsageError
@@ -89,6 +90,7 @@ def told(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+@lru_cache(1024)
 def _number(text: str) -> int | float | None:
     """The number that `text` is; a whole one of any length to its last digit."""
     for kind in (int, float):

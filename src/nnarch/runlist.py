@@ -1,19 +1,26 @@
 """The runs below a directory, and which of them is meant.
 
 Only names and run.json are read, so that thousands of runs are listed in an instant; a run that is
-damaged hides no other. Searches lie among the runs, and are told apart where one is meant.
+damaged hides no other. Searches lie among the runs, and are told apart where one is meant. The
+runs that a search keeps lie in it: a name or `@best` means one of these too, and `@last` never,
+which is whatever was begun last.
 """
 
 import contextlib
 import math
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from nnarch import rundir
 from nnarch.errors import RunError, UsageError, reason
 from nnarch.rundir import ABOUT, RunDir
-from nnarch.searchdir import SearchDir, is_search
+from nnarch.searchdir import KIND as SEARCH
+from nnarch.searchdir import RUNS, SearchDir, is_search
+
+Kind = Literal["run", "search"]
 
 
 def runs(root: Path) -> list[RunDir]:
@@ -21,7 +28,13 @@ def runs(root: Path) -> list[RunDir]:
     return [RunDir(root / name) for name in rundir.names(root)]
 
 
-def find(selector: str, root: Path, kind: Literal["run", "search"] | None = "run") -> RunDir:
+def kept(found: Iterable[RunDir]) -> Iterator[RunDir]:
+    """The runs that those of `found` keep which are searches."""
+    for search in found:
+        yield from runs(search.path / RUNS)
+
+
+def find(selector: str, root: Path, kind: Kind | None = "run") -> RunDir:
     """The run that is meant: a path, a name's unique beginning, `@last` or `@best:val_loss`.
 
     Args:
@@ -30,22 +43,30 @@ def find(selector: str, root: Path, kind: Literal["run", "search"] | None = "run
     Raises: UsageError where it says no run, several, or one of the other kind, RunError where
         there is none.
     """
-    found = _found(selector, root)
+    found = _found(selector, root, kind)
     with contextlib.suppress(RunError):  # a damaged one is told by whoever opens it
         if kind and is_search(found) != (kind == "search"):
             raise UsageError(f"{selector}: {_other_kind(found, kind)}")
     return found
 
 
+def runs_of(selector: str, root: Path) -> Path:
+    """Where the runs lie that a search keeps.
+
+    Raises: UsageError or RunError as `find` does.
+    """
+    return find(selector, root, "search").path / RUNS
+
+
 def _other_kind(found: RunDir, expected: str) -> str:
     if expected == "search":
         return "is a run; expected a search"
-    if kept := SearchDir(found.path).kept():
-        return f"is a search; expected a run, such as the best that it keeps, {kept[0]}"
+    if best := SearchDir(found.path).kept():
+        return f"is a search; expected a run, such as the best that it keeps, {best[0]}"
     return "is a search, which keeps no run yet; expected a run"
 
 
-def _found(selector: str, root: Path) -> RunDir:
+def _found(selector: str, root: Path, kind: Kind | None) -> RunDir:
     if not selector:
         raise UsageError("got '' for a run; expected a path, a name, @last or @best:val_loss")
     path = Path(selector)
@@ -55,8 +76,9 @@ def _found(selector: str, root: Path) -> RunDir:
     except OSError as error:
         raise RunError(f"{selector}: {reason(error)}") from error
     if selector.startswith("@"):
-        return _chosen(selector, root)
-    matches = [run for run in runs(root) if run.path.name.startswith(selector)]
+        return _chosen(selector, root, kind)
+    there = runs(root)
+    matches = _beginning(selector, there) or _beginning(selector, kept(there))
     if len(matches) > 1:
         names = ", ".join(run.path.name for run in matches[:5])
         raise UsageError(f"{selector}: {len(matches)} runs begin so: {names}")
@@ -69,7 +91,11 @@ def _found(selector: str, root: Path) -> RunDir:
     raise RunError(f"{selector}: no such run, neither as a path nor in {root}/")
 
 
-def _chosen(selector: str, root: Path) -> RunDir:
+def _beginning(name: str, there: Iterable[RunDir]) -> list[RunDir]:
+    return [run for run in there if run.path.name.startswith(name)]
+
+
+def _chosen(selector: str, root: Path, kind: Kind | None) -> RunDir:
     found = runs(root)
     if not found:
         raise RunError(f"{selector}: there are no runs in {root}/")
@@ -78,12 +104,13 @@ def _chosen(selector: str, root: Path) -> RunDir:
     if not (match := re.fullmatch(r"@best:(\w+)", selector)):
         raise UsageError(f"{selector}: expected @last or @best: and a column such as val_loss")
     scored = []
-    for run in found:
+    for run in chain(found, kept(found)):
         # A run that is damaged, or not over, has no score.
         with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
-            results = run.about["results"]
+            about = run.about
+            results = about["results"]
             score = float(results["best"][match[1]])
-            if math.isfinite(score):
+            if math.isfinite(score) and (about.get("kind") == SEARCH) == (kind == "search"):
                 scored.append((-score if match[1] in results["higher"] else score, run))
     if not scored:
         raise RunError(f"{selector}: no run in {root}/ has {match[1]}")

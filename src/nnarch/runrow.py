@@ -6,14 +6,14 @@ thousands of runs may be listed: run.json once, and of the config the sections t
 Files in a run directory may be a stranger's, so a value of any type may be anywhere.
 """
 
-import contextlib
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from nnarch import files, plainyaml
-from nnarch.errors import ConfigError, Path, RunError, reason
+from nnarch.errors import ConfigError, Path, RunError, reason, undotted
 from nnarch.members import ENSEMBLE
 from nnarch.rundir import RESOLVED, RunDir
 
@@ -60,7 +60,8 @@ class Row:
 
         Raises: RunError where the run is damaged.
         """
-        self.take([key])
+        if key not in self._values:
+            self.take([key])
         value = self._values[key]
         infinite = isinstance(value, float) and not math.isfinite(value)
         return None if infinite or value is _NOTHING else value
@@ -70,9 +71,8 @@ class Row:
 
         Raises: RunError where it is missing or damaged.
         """
-        with _config_faults(self.run):
-            text = self._config_text(self.run.about)
-            return leaves(plainyaml.whole(text, RESOLVED)) if text else {}
+        whole = self._of_config(self.run.about, lambda text: plainyaml.whole(text, RESOLVED))
+        return {} if whole is _NOTHING else leaves(whole)
 
     def measured(self) -> list[str]:
         """The short names of what was measured: `val_loss`, `test_rmse`, ...
@@ -103,41 +103,33 @@ class Row:
             return _main_metric(about)
         if short := _short(key):
             return _leaf(about, short)
-        path = _path(key)
+        path = undotted(key)
         value = _leaf(about, path) if path else _NOTHING
         if value is not _NOTHING or not path or key in _RECORDED:
             return value
-        return _leaf(self._section(about, path[0]), path[1:])
+        section, name = plainyaml.section, str(path[0])
+        found = self._of_config(about, lambda text: section(text, name, RESOLVED))
+        return _leaf(found, path[1:])
 
-    def _section(self, about: Mapping[str, Any], name: str | int) -> Any:
-        with contextlib.suppress(KeyError), _config_faults(self.run):
-            if isinstance(name, str) and (text := self._config_text(about)):
-                return plainyaml.section(text, name, RESOLVED)
-        return _NOTHING
+    def _of_config(self, about: Mapping[str, Any], read: Callable[[str], Any]) -> Any:
+        """What `read` finds in the complete config; an ensemble's is its first member's, not it.
 
-    def _config_text(self, about: Mapping[str, Any]) -> str:
-        """The complete config; none of an ensemble, whose config is its first member's.
-
-        Raises: OSError or ValueError.
+        Raises: RunError where it is missing or damaged.
         """
         if about.get("kind") == ENSEMBLE:
-            return ""
-        if self._text is None:
-            self._text = files.read(self.run.config).decode()
-        return self._text
-
-
-@contextlib.contextmanager
-def _config_faults(run: RunDir) -> Iterator[None]:
-    """What is wrong with a run's config, as a run's damage."""
-    try:
-        yield
-    except ConfigError as error:
-        raise RunError(f"{run}: damaged: {error.lines[0]}") from error
-    except OSError as error:
-        raise RunError(f"{run.config}: {reason(error)}") from error
-    except ValueError as error:
-        raise RunError(f"{run.config}: damaged: {error}") from error
+            return _NOTHING
+        try:
+            if self._text is None:
+                self._text = files.read(os.path.join(self.run, RESOLVED)).decode()
+            return read(self._text)
+        except KeyError:
+            return _NOTHING
+        except ConfigError as error:
+            raise RunError(f"{self.run}: damaged: {error.lines[0]}") from error
+        except OSError as error:
+            raise RunError(f"{self.run.config}: {reason(error)}") from error
+        except ValueError as error:
+            raise RunError(f"{self.run.config}: damaged: {error}") from error
 
 
 def leaves(value: Any, at: str = "") -> dict[str, Any]:
@@ -160,21 +152,13 @@ def _main_metric(about: Mapping[str, Any]) -> Any:
     return next((f"test_{name}" for name in tested if name != "loss"), _NOTHING)
 
 
+@lru_cache(1024)
 def _short(key: str) -> Path | None:
     """Where run.json tells of a short name."""
     part, _, name = key.partition("_")
     if part in ("train", "val") and name:
         return ("results", "best", key)
     return ("results", "test", name) if part == "test" and name else _SHORT.get(key)
-
-
-def _path(key: str) -> Path:
-    """
-    >>> _path("layers[2].Linear")
-    ('layers', 2, 'Linear')
-    """
-    parts = re.findall(r"([^][.]+)|\[([0-9]{1,9})\]", key)
-    return tuple(int(index) if index else name for name, index in parts)
 
 
 def _leaf(value: Any, path: Path) -> Any:

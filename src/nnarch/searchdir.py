@@ -13,6 +13,7 @@ from typing import Any
 from nnarch import files, rundir
 from nnarch.errors import RunError
 from nnarch.rundir import RunDir
+from nnarch.trial import Trial
 from nnarch.trials import Trials
 
 KIND = "search"
@@ -95,6 +96,48 @@ class SearchDir:
         self._home.write_config(resolved)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a trial of it has ended."""
+        return self.trials.path.exists()
+
+    @property
+    def identities(self) -> list[str]:
+        """What its config is known by, and was before it went on with another."""
+        about = self.about
+        return _words([_told(about, "identity"), *_words(_told(about, "earlier"))])
+
+    @property
+    def fingerprint(self) -> Any:
+        """Of the data that its trials were trained on."""
+        data = self.about.get("data")
+        return data.get("fingerprint") if isinstance(data, dict) else None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every network is trained alone."""
+        return _told(self.about, "exact") is True
+
+    @property
+    def objectives(self) -> list[str]:
+        """What its trials are judged by, first of all by the first."""
+        return _words(_told(self.about, "objectives"))
+
+    @property
+    def higher(self) -> list[str]:
+        """Those objectives that are to be large."""
+        return _words(_told(self.about, "higher"))
+
+    @property
+    def best(self) -> Trial | None:
+        """A trial of the best point; None before the search is over, or where none finished.
+
+        Raises: RunError where run.json or trials.jsonl is missing or damaged.
+        """
+        results = self.about.get("results")
+        id = results.get("best_trial") if isinstance(results, dict) else None
+        return next((trial for trial in self.trials.read() if trial.id == id), None)
+
+    @property
     def runs_root(self) -> Path:
         """Where the runs that it keeps are made."""
         return self.path / RUNS
@@ -104,8 +147,8 @@ class SearchDir:
 
         Raises: RunError where run.json is missing or damaged.
         """
-        there, told = rundir.names(self.runs_root), _told(self.about, "kept")
-        named = [name for name in told if name in there] if isinstance(told, list) else []
+        there, told = rundir.names(self.runs_root), _words(_told(self.about, "kept"))
+        named = [name for name in told if name in there]
         return [RunDir(self.runs_root / name) for name in dict.fromkeys([*named, *there])]
 
     def log(self, line: str) -> None:
@@ -157,3 +200,8 @@ def _told(about: Mapping[str, Any], key: str) -> Any:
     """What run.json says at `search.key`, which a stranger may have written."""
     said = about.get("search")
     return said.get(key) if isinstance(said, dict) else None
+
+
+def _words(told: Any) -> list[str]:
+    """The words of a list, which a stranger may have written."""
+    return [word for word in told if isinstance(word, str)] if isinstance(told, list) else []

@@ -90,7 +90,7 @@ def cause_of(trial: Trial) -> str:
 
 def line(state: Progress) -> str:
     """How far a search has come, on one line."""
-    parts = [f"{state.over:,}/{state.total:,} trials", *_counts(state, ("failed", "pruned"))]
+    parts = [state.counted, *_counts(state, ("failed", "pruned"))]
     if state.best:
         shown = choices(state.best.shown)
         some = ", ".join(shown[:CHOICES]) + (", …" if len(shown) > CHOICES else "")
@@ -115,7 +115,7 @@ def table(state: Progress) -> "RenderableType":
     for _ in pace:
         head.add_column(no_wrap=True)
     bar = ProgressBar(total=1.0, completed=state.share)
-    head.add_row(f"{state.over:,}/{state.total:,} trials", bar, *pace)
+    head.add_row(state.counted, bar, *pace)
     counts = _counts(state, ("done", "running", "failed", "pruned", "refused"))
     rows: list[RenderableType] = [head, cut("  ".join(counts), "dim")]
     if state.best:

@@ -241,7 +241,9 @@ class Search(Section):
         default=None, description="What ends poor trials early; none goes through every epoch."
     )
     trials: Count | None = Field(
-        default=None, description="Points to try; unless given 100, or with grid the whole of it."
+        default=None,
+        description="Points to try; unless given 100, with grid the whole of it, and with seconds "
+        "as many as there is time for.",
     )
     seconds: Positive | None = Field(
         default=None, description="Time after which no trial is begun and running ones end."

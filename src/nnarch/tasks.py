@@ -13,12 +13,13 @@ from typing import Any
 from nnarch.proposals import Planned
 
 FEW, MANY = 24, 128  # trials of a task: fewer make no stack that is worth it, more no faster one
-EACH = 2  # tasks for a worker, if there are trials enough
+EACH = 2  # tasks for a worker, if there are trials enough; one, if they are fewer
 
 
 def dealt(planned: Sequence[Planned], workers: int) -> list[list[Planned]]:
     """Trials in tasks, the longest first."""
-    most = min(MANY, max(FEW, math.ceil(len(planned) / (EACH * workers))))
+    one, several = (math.ceil(len(planned) / (each * workers)) for each in (1, EACH))
+    most = min(MANY, max(min(FEW, one), several))
     tasks: list[list[Planned]] = []
     for _, group in groupby(sorted(planned, key=_order), key=lambda each: _order(each)[:2]):
         alike = list(group)

@@ -37,6 +37,7 @@ from nnarch.trial import Status
 NUMBERS = 800_000  # that a step of a stack touches
 TIMED = 5  # times that one row goes through a network, to know how long it takes
 KEPT = ("train_loss", "val_loss")  # of every epoch
+NO_TIME = "the search's time was over"  # why a trial was broken off that can be tried again
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class TrialTraining:
         self, trials: Sequence[_Trial], ground: Ground, limits: Limits
     ) -> tuple[str | None, list[Evaluation | None]]:
         """What ended a stack before its time, if anything did, and its members' best epochs."""
-        began, why = time.monotonic(), None
+        why, began = None, time.monotonic() - sum(trial.seconds for trial in trials)
         stack = Stack([trial.member for trial in trials], ground, last=False)
         try:
             until = int(min(limits.until, max(t.member.settings.epochs for t in trials)))
@@ -331,6 +332,6 @@ class _Clock:
         self.outer()
         now = time.monotonic()
         if now > self.limits.deadline:
-            raise OutOfTime("the search's time was over")
+            raise OutOfTime(NO_TIME)
         if (now - self.began) / self.trials > self.limits.seconds:
             raise TookTooLong(f"took longer than search.trial_seconds, {self.limits.seconds:g}")

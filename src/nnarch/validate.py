@@ -38,16 +38,6 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def undotted(text: str) -> Path:
-    """The path that `text` means.
-
-    >>> undotted("model.widths[1]")
-    ('model', 'widths', 1)
-    """
-    parts = re.findall(r"([^][.]+)|\[([0-9]+)\]", text)
-    return tuple(int(index) if index else name for name, index in parts)
-
-
 def _key(key: str) -> str:
     """A key as it is, or quoted and cut where it would spoil a message."""
     return key if key.isprintable() and len(key) <= 60 else shortened(key)

@@ -15,11 +15,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from nnarch import config as configs
+from nnarch import runlist
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
-from nnarch.errors import ConfigError
+from nnarch.errors import ConfigError, RunError
+from nnarch.members import ENSEMBLE
 from nnarch.optim.groups import few
-from nnarch.rundir import RunDir
+from nnarch.rundir import ABOUT, CHECKPOINTS, RunDir
+from nnarch.searchdir import KIND as SEARCH
+from nnarch.searchdir import SearchDir
+
+KEY = ("init_from",)
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,22 @@ class WarmStart:
 def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | None:
     """Give `network` the best weights of the run that `config` names, if it names one.
 
-    Raises: RunError where the run is missing or damaged, ConfigError where nothing of it fits.
+    Raises: RunError where the run is missing or damaged, ConfigError where it is a search or an
+        ensemble, or nothing of it fits.
     """
     if config.init_from is None:
         return None
     run = RunDir(Path(config.init_from))
-    about, saved, digest = run.about, run.load_checkpoint(), run.checkpoint_sha256()
+    try:
+        about = _about(run, config)
+        saved, digest = run.load_checkpoint(), run.checkpoint_sha256()
+    except RunError as error:
+        raise RunError(str(config.fault(KEY, str(error)))) from error
     there, here = saved.below("network."), _tensors(network)
     taken = {name: there[name] for name in here if _fits(name, here, there)}
     if not taken:
         raise config.fault(
-            ("init_from",),
+            KEY,
             f"no tensor of {run.path.name} ({few(list(there))}) has the name and shape of one of "
             f"{config.model['name']} ({few(list(here))})",
         )
@@ -70,6 +81,29 @@ def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | N
     )
     warnings = [*_prepared_otherwise(saved.meta, dataset), *_split_otherwise(run, config, dataset)]
     return WarmStart(config.init_from, str(about.get("id")), digest, sentence, warnings)
+
+
+def _about(run: RunDir, config: Config) -> dict[str, Any]:
+    """What `run.json` says of a run that trained one network."""
+    if not (run.path / ABOUT).exists():
+        raise RunError(f"got {run}, where there is no {ABOUT}; expected the directory of a run")
+    about = run.about
+    if (kind := about.get("kind")) in (SEARCH, ENSEMBLE):
+        near = next((f", such as {one}" for one in _single(run, about)), "")
+        wanted = f"expected the directory of a run that trained one network{near}"
+        raise config.fault(KEY, f"got {run}, which is of kind {kind}; {wanted}")
+    return about
+
+
+def _single(run: RunDir, about: Mapping[str, Any]) -> Iterator[RunDir]:
+    """Runs of one network: of a search those that it keeps, of an ensemble its own beside it."""
+    if about["kind"] == SEARCH:
+        near = SearchDir(run.path).kept()
+    else:
+        names = about.get("members")
+        told = names if isinstance(names, list) else []
+        near = [one for one in runlist.runs(run.path.parent) if one.path.name in told]
+    return (one for one in near if (one.path / CHECKPOINTS).is_dir())
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:

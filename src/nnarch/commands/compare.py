@@ -22,6 +22,13 @@ Format = Annotated[
 
 
 def runs(
+    search: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SEARCH",
+            help="Those that a search keeps, instead: its path, name's unique beginning, or @last.",
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,16 +48,17 @@ def runs(
     runs_dir: RunsDir = Path("runs"),
     debug: Debug = False,
 ) -> None:
-    """List runs and searches, newest first: chosen, sorted, and shown by any key.
+    """List runs and searches, or a search's runs, newest first: chosen, sorted, shown by any key.
 
     A key is one of the config (optimizer.lr), of run.json (results.best.val_loss), or short:
     val_loss, test_loss, val_rmse, test_rmse, parameters, epochs, ...
     """
-    from nnarch import runfilter, runtable
+    from nnarch import runfilter, runlist, runtable
     from nnarch.tables import cell
 
     conditions = [runfilter.parse(text) for text in where or []]
-    table = runtable.table(runs_dir, conditions, sort, listed(columns), limit)
+    root = runlist.runs_of(search, runs_dir) if search is not None else runs_dir
+    table = runtable.table(root, conditions, sort, listed(columns), limit)
     if table.damaged:
         console.say(_of_damaged(table.damaged))
     if format == "json":
@@ -64,7 +72,7 @@ def runs(
         ]
         _put_page(format, table.columns, cells)
     else:
-        console.say(f"no such runs in {runs_dir}/" if where else f"no runs in {runs_dir}/")
+        console.say(f"no such runs in {root}/" if where else f"no runs in {root}/")
 
 
 def _of_damaged(damaged: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from nnarch.commands.arguments import (
 from nnarch.commands.output import put
 
 if TYPE_CHECKING:
-    from nnarch.search import Exploring
+    from nnarch.exploring import Exploring
     from nnarch.searchdir import SearchDir
     from nnarch.searchsummary import Outcome
 
@@ -47,73 +47,65 @@ def search(
     The same command again finishes what is missing.
     """
     from nnarch import exploration as explorations
-    from nnarch import searchdir
 
     files, overrides = files_and_overrides(config)
     import_plugins(plugin)
     explored = explorations.load(files, overrides)
 
     from nnarch import preview, provenance
-    from nnarch import search as searches
+    from nnarch.exploring import prepare, start
 
+    exploring = prepare(explored, exact)
     if dry_run:
-        put(preview.as_text(searches.prepare(explored)))
+        put(preview.as_text(exploring))
         return
     command = provenance.command_line()
-    earlier = searchdir.same(runs_dir, explored.identity())
-    exploring = searches.prepare(explored, exact)
-    if earlier is None:
-        with searches.start(exploring, runs_dir, command, overrides) as home:
-            follow(exploring, home, quiet, as_json, ensemble)
-        return
-    with earlier.lock():
-        if not quiet:
-            console.say(f"{earlier} is the same search: what is missing of it is done")
-        follow(exploring, earlier, quiet, as_json, ensemble)
+    with start(exploring, runs_dir, command, overrides) as home:
+        if home.has_begun and not quiet:
+            console.say(f"{home} is the same search: what is missing of it is done")
+        follow(exploring, home, quiet, as_json, ensemble)
 
 
 def follow(
     exploring: "Exploring", home: "SearchDir", quiet: bool, as_json: bool, ensemble: int = 0
 ) -> None:
     """Search to the end before a person's eyes, then say what was found."""
-    from nnarch import interrupts, searchpage
-    from nnarch import search as searches
+    from nnarch import interrupts, searching, searchpage
     from nnarch.errors import SearchFailed
+    from nnarch.exploring import sentences
 
-    explored, failure = exploring.exploration, None
+    failure = None
     if not quiet:
-        console.opening(searches.sentences(exploring))
+        console.opening(sentences(exploring))
     with interrupts.noted() as stop:
         try:
-            total = explored.trials * explored.search.seeds
+            total = exploring.points * exploring.exploration.search.seeds
             with searchpage.progress(total, quiet) as show:
-                for state in searches.explore(exploring, home, stop, ensemble):
+                for state in searching.explore(exploring, home, stop, ensemble):
                     show(state)
         except SearchFailed as error:
             failure = error
-    _tell(exploring, home, quiet, as_json)
+    _tell(home, quiet, as_json)
     if failure:
         raise failure
 
 
-def _tell(exploring: "Exploring", home: "SearchDir", quiet: bool, as_json: bool) -> None:
+def _tell(home: "SearchDir", quiet: bool, as_json: bool) -> None:
     from nnarch import files as disk
     from nnarch import searchsummary
 
     about: dict[str, Any] = home.about
     if not quiet:
-        searchsummary.show(_outcome(exploring, home))
+        searchsummary.show(_outcome(home))
     put(disk.to_json({"run": str(home), **about}) if as_json else str(home))
 
 
-def _outcome(exploring: "Exploring", home: "SearchDir") -> "Outcome":
+def _outcome(home: "SearchDir") -> "Outcome":
     from nnarch import effects, ranking
-    from nnarch.proposals import higher
     from nnarch.searchsummary import Outcome
 
-    trials, objectives = home.trials.read(), exploring.objectives
-    towards = higher(objectives)
-    rows = ranking.best(trials, objectives, towards)
+    trials, objectives, higher = home.trials.read(), home.objectives, home.higher
+    rows = ranking.best(trials, objectives, higher)
     longer = None
     if rows:
         epochs = 4 * int(rows[0].trials[0].config["epochs"])
@@ -123,9 +115,9 @@ def _outcome(exploring: "Exploring", home: "SearchDir") -> "Outcome":
         trials,
         rows,
         objectives,
-        towards,
-        ranking.front(rows, objectives, towards) if len(objectives) > 1 else (),
-        effects.measured(rows, objectives[0], objectives[0] in towards) if rows else None,
+        higher,
+        ranking.front(rows, objectives, higher) if len(objectives) > 1 else (),
+        effects.measured(rows, objectives[0], objectives[0] in higher) if rows else None,
         [str(run) for run in home.kept()],
         longer,
         home.about.get("seconds", 0.0),

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from nnarch.rundir import RunDir
 
 
-MAY_CHANGE = {
-    f"search.{key}" for key in ("trials", "seconds", "keep", "workers", "trial_seconds")
-}  # of a search that goes on
-
-
 def train(
     config: ConfigWords,
     defaults: Annotated[
@@ -145,17 +140,18 @@ def resume(
     It may have been interrupted, killed, or want more epochs: nnarch resume @last epochs=50
     """
     from nnarch import files as disk
-    from nnarch import runlist, searchdir
+    from nnarch import members, runlist, searchdir
 
     found, overrides = runlist.find(run, runs_dir, kind=None), changes or []
     if searchdir.is_search(found):
-        _search_on(found, overrides, plugin, as_json, quiet)
+        _search_on(found, overrides, changed_data, plugin, as_json, quiet)
         return
     with found.lock():
         about = found.about  # a damaged one is told before torch is imported
         if about.get("status") == "finished" and not overrides:
             if not quiet:
-                console.say(f"{found} is finished: nothing to do (epochs=N trains it longer)")
+                longer = "" if members.is_ensemble(found) else " (epochs=N trains it longer)"
+                console.say(f"{found} is finished: nothing to do{longer}")
         else:
             about = _resume(found, overrides, changed_data, plugin, quiet)
     put(disk.to_json({"run": str(found), **about}) if as_json else str(found))
@@ -164,39 +160,23 @@ def resume(
 def _search_on(
     found: "RunDir",
     overrides: list[str],
+    changed_data: bool,
     plugin: list[Path] | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Finish what is missing of a search."""
-    from nnarch import exploration as explorations
-    from nnarch import searchdir
+    from nnarch import searchconfig, searchdir
     from nnarch.commands.search import follow
-    from nnarch.errors import ConfigError
 
     import_plugins(plugin)
     home = searchdir.SearchDir.open(found.path)
     with home.lock():
-        before = explorations.load(home.config)
-        explored = explorations.load(home.config, overrides)
-        if before.identity() != home.about["search"]["identity"]:
-            raise ConfigError(f"{home.config}: was changed since the search began")
-        changed = [key for key in explored.differences(before) if key not in MAY_CHANGE]
-        if changed:
-            raise ConfigError(
-                f"{key}: would be another search; expected one of {', '.join(sorted(MAY_CHANGE))}"
-                for key in changed
-            )
+        explored = searchconfig.load(home, overrides)
 
-        from nnarch import search as searches
+        from nnarch.exploring import resume as taken_up
 
-        exploring = searches.prepare(explored, bool(home.about["search"].get("exact")))
-        if overrides:
-            home.write_config(explored.to_yaml())
-            about = home.about
-            about["search"] |= {"identity": explored.identity(), "trials": explored.trials}
-            home.write_about(about)
-        follow(exploring, home, quiet, as_json)
+        follow(taken_up(home, explored, changed_data), home, quiet, as_json)
 
 
 def _resume(

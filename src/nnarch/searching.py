@@ -8,130 +8,32 @@ hang on which process was quicker. To go on is to begin again with what is writt
 
 import contextlib
 import math
+import re
 import shlex
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import repeat
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from nnarch import config as configs
-from nnarch import devices, ensemble, experiment, machine, plugins, ranking, rounds
+from nnarch import ensemble, experiment, pace, ranking, rounds
 from nnarch import run as runs
 from nnarch.config import Config
-from nnarch.data.dataset import Dataset
 from nnarch.errors import Interrupted, MachineError, NnarchError, SearchFailed
-from nnarch.exploration import Exploration
+from nnarch.exploring import Exploring
 from nnarch.interrupts import BrokenOff, Stop
 from nnarch.progress import Progress
-from nnarch.proposals import Proposals, higher
-from nnarch.provenance import now, provenance
-from nnarch.pruners.pruner import Bracket
+from nnarch.proposals import TRIES, Proposals, higher
+from nnarch.provenance import now
 from nnarch.ranking import Row
-from nnarch.registry import pruners
 from nnarch.rounds import Crew, Rounds
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.tally import Tally
 from nnarch.trial import Trial
-from nnarch.trialtraining import Limits, TrialTraining, data_key
+from nnarch.trialtraining import NO_TIME, Limits, TrialTraining, data_key
 from nnarch.workers import Here, Workers
-
-LISTENING = 64  # trials of a round of a sampler that learns from them
-ONE = ("auto", 1)  # threads of a trial
-DEAF = {"random": 1024, "grid": 1024, "quasirandom": 1024}  # of one that does not
-
-
-@dataclass
-class Exploring:
-    """A search made real.
-
-    Attributes:
-        datasets: by `trialtraining.data_key`.
-        first: the config of the first point.
-    """
-
-    exploration: Exploration
-    datasets: dict[str, Dataset]
-    first: Config
-    device: torch.device
-    exact: bool = False
-
-    @property
-    def objectives(self) -> list[str]:
-        return list(self.exploration.search.objectives)
-
-    @property
-    def workers(self) -> int:
-        """How many processes train, each with one thread; one on a GPU, which is this one."""
-        wanted = self.exploration.search.workers
-        if self.device.type != "cpu" or (wanted == "auto" and self.first.threads not in ONE):
-            return 1
-        return machine.cores() if wanted == "auto" else int(wanted)
-
-
-def prepare(exploration: Exploration, exact: bool = False) -> Exploring:
-    """Read the data that every point is trained on.
-
-    Raises: ConfigError, DataError or MachineError, with nothing written.
-    """
-    _, point = exploration.space.walk(lambda variable: variable.domain.at(0.0))
-    first = exploration.config(point)
-    device = devices.choose(first.device)
-    datasets: dict[str, Dataset] = {}
-    for config in _of_each_data(exploration, first):
-        key = data_key(config)
-        if key not in datasets:
-            datasets[key] = experiment.data_of(config)[2]
-    return Exploring(exploration, datasets, first, device, exact)
-
-
-def _of_each_data(exploration: Exploration, first: Config) -> Iterator[Config]:
-    """A config for each way in which the data is used."""
-    yield first
-    if any(variable.path[:1] == ("data",) for variable in exploration.space.variables):
-        for point in exploration.space.corners():
-            with contextlib.suppress(NnarchError):
-                yield exploration.config(point)
-
-
-@contextlib.contextmanager
-def start(
-    exploring: Exploring, root: Path, command: Sequence[str], overrides: Sequence[str] = ()
-) -> Iterator[SearchDir]:
-    """Make the search's directory below `root`, held against other processes until the end."""
-    exploration, used = exploring.exploration, plugins.loaded()
-    search = exploration.search
-    about = {
-        "status": "running",
-        **provenance(command),
-        "overrides": list(overrides),
-        "seed": exploring.first.seed,
-        "device": str(exploring.device),
-        "workers": exploring.workers,
-        "model": exploring.first.model["name"],
-        "data": {"fingerprint": next(iter(exploring.datasets.values())).fingerprint},
-        "search": {
-            "identity": exploration.identity(),
-            "exact": exploring.exact,
-            "trials": exploration.trials,
-            "seeds": search.seeds,
-            "objectives": exploring.objectives,
-            "higher": sorted(higher(exploring.objectives)),
-            "kept": [],
-        },
-        "plugins": [{"path": str(p.path), "sha256": p.sha256} for p in used],
-        "started": now(),
-    }
-    text, whole = exploration.text, exploration.to_yaml()
-    sources = plugins.sources(used)
-    with SearchDir.create(root, exploration.name, text, whole, about, sources) as home:
-        yield home
 
 
 def explore(
@@ -149,9 +51,9 @@ def explore(
         yield from searching.go()
         searching.keep(ensemble_of)
         ending |= {"status": "finished", "exit_code": 0, **searching.results()}
-        if failed := searching.tally.counts()["failed"]:
+        if failure := _failure(searching.tally.trials):
             ending["exit_code"] = SearchFailed.exit_code
-            raise SearchFailed(_of_failures(searching.tally.trials, failed))
+            raise SearchFailed(failure)
     except SearchFailed as error:
         home.log(f"error: {error.lines[0]}")
         raise
@@ -172,11 +74,23 @@ def explore(
             home.write_about({**home.about, **ending, "ended": now(), "seconds": seconds})
 
 
-def _of_failures(trials: Sequence[Trial], failed: int) -> str:
-    causes = Counter(trial.reason for trial in trials if trial.status == "failed")
-    cause, count = causes.most_common(1)[0]
+def _failure(trials: Sequence[Trial]) -> str | None:
+    """What went wrong: trials failed, or none came to its end."""
+    counts = Counter(trial.status for trial in trials)
+    failed = counts["failed"]
+    if not failed and counts["finished"]:
+        return None
+    reasons = [each.reason or "" for each in trials if each.status == "failed" or not failed]
+    if not reasons:
+        return f"no trial was begun: {NO_TIME}"
+    causes = Counter(re.sub(r"\d+", "#", reason) for reason in reasons)
+    alike, times = causes.most_common(1)[0]
+    cause = next(reason for reason in reasons if re.sub(r"\d+", "#", reason) == alike)
+    if not failed:
+        told = ", ".join(f"{number:,} {status}" for status, number in counts.items())
+        return f"no trial finished: {told}; {times:,} times: {cause}"
     all_of = "all" if failed == len(trials) else f"{failed:,} of {len(trials):,}"
-    return f"{all_of} trials failed; {count:,} times: {cause}"
+    return f"{all_of} trials failed; {times:,} times: {cause}"
 
 
 class _Searching:
@@ -189,7 +103,9 @@ class _Searching:
         home.tidy()
         self.tally = Tally(home, exploring.objectives, self._higher)
         self._proposals = Proposals(exploring.exploration, exploring.datasets, self.tally.trials)
-        self._proposals.tell(_of_earlier(exploring.exploration))
+        self._proposals.tell(exploring.earlier)
+        # A search that was killed could not say how long it took; its trials can.
+        spent = max(spent, sum(each.seconds for each in self.tally.trials) / exploring.workers)
         self._began = time.monotonic()
         self._deadline = math.inf
         if search.seconds is not None:
@@ -201,18 +117,36 @@ class _Searching:
         with self._crew() as crew:
             under_way = Rounds(crew, self.tally, self._ranked, limits, self._home.log)
             yield self._progress(under_way)
-            for bracket in self._brackets():
+            fruitless = 0  # trials that were refused since one was not
+            rounds_of = pace.brackets(
+                self._search,
+                self._exploring.points,
+                self._exploring.first.epochs,
+                self._exploring.workers,
+                self._left,
+                self._deadline,
+            )
+            for bracket in rounds_of:
                 planned, refused = self._proposals.ask(bracket.trials)
                 self.tally.record(refused)
                 if not planned:
                     break
-                over: list[Trial] = []
-                for ended in under_way.go(planned, bracket):
-                    over += ended
-                    self._heed()
-                    yield self._progress(under_way)
+                with contextlib.suppress(BrokenOff):  # by a signal, which is heeded below
+                    for _ in under_way.go(planned, bracket):
+                        self._heed()
+                        yield self._progress(under_way)
+                self._heed()
+                numbers = {each.trial.number for each in planned}
+                over = [trial for trial in self.tally.trials if trial.number in numbers]
                 self._proposals.tell(over)
+                fruitless = 0 if _any_began(over) else fruitless + len(over)
+                if fruitless >= TRIES * self._exploring.points:
+                    break
         self.tally.commit()
+
+    def _left(self) -> int:
+        """How many points are to be tried yet."""
+        return self._exploring.points - self.tally.points + self._proposals.begun
 
     def _crew(self) -> Crew:
         """What trains: as many processes as there are workers, or this one."""
@@ -222,20 +156,6 @@ class _Searching:
         if exploring.workers > 1:
             return Workers(exploring.workers, partial(rounds.work, make))
         return Here(partial(rounds.work, partial(make, check=self._check)))
-
-    def _brackets(self) -> Iterator[Bracket]:
-        """How many points are tried together, and how far, until all are tried."""
-        search, trials = self._search, self._exploring.exploration.trials
-        usual = DEAF.get(search.sampler["name"], min(LISTENING, max(8, trials // 8)))
-        epochs = self._exploring.first.epochs
-        brackets = repeat(Bracket(usual, (epochs,), ()))
-        if search.pruner:
-            brackets = pruners.build(search.pruner).brackets(epochs, min(usual, trials))
-        for bracket in brackets:
-            left = trials - self.tally.points
-            if left <= 0 or time.monotonic() >= self._deadline:
-                return
-            yield replace(bracket, trials=min(bracket.trials, left))
 
     def _ranked(self, trials: Sequence[Trial]) -> list[Row]:
         return ranking.best(trials, self._exploring.objectives, self._higher)
@@ -263,7 +183,7 @@ class _Searching:
             counts["pruned"],
             counts["refused"],
             under_way.running,
-            self._exploring.exploration.trials * self._search.seeds + counts["refused"],
+            self._exploring.points * self._search.seeds + counts["refused"],
             self.tally.leader(),
             self._exploring.objectives[0],
             seconds,
@@ -302,8 +222,12 @@ class _Searching:
         told = {"trial": trial.id, "search": self._home.path.name}
         command = ["nnarch", "train", str(self._home), "--trial", trial.id]
         with runs.start(ready, self._home.runs_root, command, about=told) as run:
-            for _ in runs.train(ready, run, self._stop):
-                pass
+            try:
+                for _ in runs.train(ready, run, self._stop):
+                    pass
+            except Interrupted:
+                self._heed()  # what goes on is the search
+                raise
         return run
 
     def results(self) -> dict[str, Any]:
@@ -321,37 +245,10 @@ class _Searching:
         }
 
 
-def _of_earlier(exploration: Exploration) -> list[Trial]:
-    """What an earlier search tells of this space."""
-    if exploration.search.warm_start is None:
-        return []
-    earlier = SearchDir.open(Path(exploration.search.warm_start)).trials.read()
-    domains = {variable.key: variable.domain for variable in exploration.space.variables}
-    return [
-        trial
-        for trial in earlier
-        if trial.status == "finished"
-        and all(k in domains and domains[k].contains(v) for k, v in trial.point.items())
-    ]
+def _any_began(trials: Sequence[Trial]) -> bool:
+    return any(trial.status != "refused" for trial in trials)
 
 
 def config_of(trial: Trial) -> Config:
     """The complete config of a trial, to be trained alone."""
     return configs.load(dict(trial.config))
-
-
-def sentences(exploring: Exploring) -> list[str]:
-    """What is about to happen."""
-    exploration, search = exploring.exploration, exploring.exploration.search
-    dataset = next(iter(exploring.datasets.values()))
-    size = exploration.space.size
-    points = f"{size:,} points" if size < math.inf else "points without number"
-    seeds = f", each with {search.seeds} seeds" if search.seeds > 1 else ""
-    pruned = f", {search.pruner['name']}" if search.pruner else ""
-    processes = "this process" if exploring.workers == 1 else f"{exploring.workers} processes"
-    return [
-        f"{dataset.task}",
-        f"{len(exploration.space.variables)} values open, {points}; {search.sampler['name']} tries "
-        f"{exploration.trials:,}{seeds}{pruned}, for {', '.join(exploring.objectives)}, in "
-        f"{processes} on {exploring.device}",
-    ]
