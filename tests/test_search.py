@@ -31,7 +31,7 @@ data: {source: synthetic, rows: 120, features: 3}
 model: {widths: {repeat: {int: [1, 2]}, of: {int: [2, 9]}}, activation: {choice: [relu, tanh]}}
 optimizer: {name: adamw, lr: {float: [1e-3, 1e-1], log: true, default: 0.01}}
 epochs: 3
-search: {trials: 12, keep: 1, workers: 1}
+search: {trials: 12, keep: 1, workers: 1, sampler: random}
 """
 
 

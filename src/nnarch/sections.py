@@ -235,7 +235,7 @@ class Search(Section):
     """How what a config leaves open is explored."""
 
     sampler: Annotated[dict[str, Any], Named("sampler")] = Field(
-        default={"name": "random"}, description="What proposes the points that are tried."
+        default={"name": "gp"}, description="What proposes the points that are tried."
     )
     pruner: Annotated[dict[str, Any] | None, Named("pruner")] = Field(
         default=None, description="What ends poor trials early; none goes through every epoch."

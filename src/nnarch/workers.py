@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -124,7 +125,9 @@ class Workers:
         process = self._context.Process(
             target=_serve, args=(theirs, self._make, os.getpid()), daemon=True
         )
-        process.start()
+        with warnings.catch_warnings():  # of threads, which a worker does without
+            warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
+            process.start()
         theirs.close()
         return process, ours
 
