@@ -320,7 +320,7 @@ class TestStudy:
         with pytest.raises(MachineError) as caught:
             built(name, Space(OPEN))
         assert caught.value.lines == [
-            "search.sampler: tpe and nsga2 need optuna; pip install 'nnarch[search]'"
+            "search.sampler: tpe and nsga2 need optuna; pip install optuna"
         ]
 
 

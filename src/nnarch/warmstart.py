@@ -69,7 +69,7 @@ def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | N
     if not taken:
         raise config.fault(
             KEY,
-            f"no tensor of {run.path.name} ({few(list(there))}) has the name and shape of one of "
+            f"no tensor of {run.path.name} ({few(sorted(there))}) has the name and shape of one of "
             f"{config.model['name']} ({few(list(here))})",
         )
     network.load_state_dict(taken, strict=False)

@@ -86,7 +86,7 @@ def _require() -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
     except ImportError:
         raise MachineError(
-            "search.sampler: tpe and nsga2 need optuna; pip install 'nnarch[search]'"
+            "search.sampler: tpe and nsga2 need optuna; pip install optuna"
         ) from None
 
 
