@@ -261,3 +261,12 @@ def test_a_summary_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) ->
     out, err = capsys.readouterr()
     assert out == ""
     assert "rank  trial  val_loss" in err
+
+
+def test_paths_and_commands_are_whole_in_any_width() -> None:
+    out = Console(file=io.StringIO(), width=40, highlight=False)
+    paths = [f"runs/20260101-000000-{'long' * 12}/runs/{n}" for n in range(2)]
+    searchsummary.show(outcome([trial(0, 1.0)], kept=paths), out)
+    assert isinstance(out.file, io.StringIO)
+    lines = out.file.getvalue().splitlines()
+    assert {f"run 1: {paths[0]}", f"run 2: {paths[1]}"} <= set(lines)

@@ -16,7 +16,7 @@ from nnarch.searchpage import cause_of, choices, figure, labels, one_line
 from nnarch.trial import Trial
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from nnarch.effects import Difference, Effects, Influence
@@ -55,9 +55,15 @@ class Outcome:
     seconds: float = 0.0
 
 
-def show(outcome: Outcome) -> None:
-    """Draw it on standard error."""
-    console.stderr().print("", *blocks(outcome), sep="\n", soft_wrap=False)
+def show(outcome: Outcome, out: "Console | None" = None) -> None:
+    """Draw it, on standard error unless told otherwise.
+
+    Where all is, and what to type next, is never broken into lines: it is there to be copied.
+    """
+    out = out or console.stderr()
+    *parts, where = blocks(outcome)
+    out.print("", *parts, sep="\n", soft_wrap=False)
+    out.print(where, soft_wrap=True)
 
 
 def blocks(outcome: Outcome) -> "list[RenderableType]":
