@@ -249,7 +249,7 @@ def test_a_bound_has_no_part_in_the_rank_of_those_that_keep_it(
 def test_what_the_end_of_its_time_broke_off_is_tried_again(
     child: Start, config: Path, tmp_path: Path
 ) -> None:
-    short = "search={trials: 3, seconds: 0.3, keep: 0, workers: 1}"
+    short = "search={trials: 3, seconds: 2, keep: 0, workers: 1}"
     done = child("search", config, "-q", short, "epochs=100000")
     assert done.wait() == 9
     search = only_search(tmp_path)
@@ -258,7 +258,7 @@ def test_what_the_end_of_its_time_broke_off_is_tried_again(
     assert child("resume", search.path, "-q").wait() == 9  # that time is spent
     assert of(search) == broken_off
     lines = len(search.trials.path.read_bytes().splitlines())
-    longer = f"search.seconds={search.about['seconds'] + 0.5}"
+    longer = f"search.seconds={search.about['seconds'] + 2}"
     assert child("resume", search.path, "-q", longer).wait() == 9
     assert [(t.id, t.number) for t in of(search)] == [(t.id, t.number) for t in broken_off]
     assert len(search.trials.path.read_bytes().splitlines()) > lines
