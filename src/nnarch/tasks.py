@@ -7,10 +7,11 @@ several for each worker and begin with the longest, so that none waits long for 
 import json
 import math
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 from nnarch.proposals import Planned
+from nnarch.stacked.grouping import evenly
 
 FEW, MANY = 24, 128  # trials of a task: fewer make no stack that is worth it, more no faster one
 EACH = 2  # tasks for a worker, if there are trials enough; one, if they are fewer
@@ -26,14 +27,8 @@ def dealt(planned: Sequence[Planned], workers: int) -> list[list[Planned]]:
         if tasks and len(tasks[-1]) + len(alike) <= most:
             tasks[-1] += alike
         else:
-            tasks += _cut(alike, math.ceil(len(alike) / most))
+            tasks += map(list, evenly(alike, most))
     return sorted(tasks, key=lambda task: -sum(_size(each.config.model) for each in task))
-
-
-def _cut(alike: Sequence[Planned], count: int) -> list[list[Planned]]:
-    """So many pieces of as equal a length as can be."""
-    ends = [len(alike) * place // count for place in range(count + 1)]
-    return [list(alike[begin:end]) for begin, end in pairwise(ends)]
 
 
 def _order(each: Planned) -> tuple[str, str, float]:

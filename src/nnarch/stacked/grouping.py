@@ -18,7 +18,7 @@ import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -36,6 +36,9 @@ LITTLE = 100_000  # numbers: a step of fewer takes most of its time in Python
 MIXED = 2  # times these numbers are quicker apart than with others that have another function
 MAPPED = 4  # members: fewer that are mapped are no quicker than each alone
 LARGE = 250_000  # numbers that a step of a mapped network touches; beyond, a stack is no quicker
+
+
+Wide = tuple[tuple[int, ...], Member]  # with the width of each of its linear layers
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,9 @@ def chunks(members: Iterable[Member], ground: Ground, numbers: int) -> list[Chun
             made += _mapped(group, ground, numbers)
             continue
         for alike in _runs(sorted(group, key=_alike)):
-            for piece in _cut_by_width(alike):
+            for piece in _cut_by_width([(widths(each.training.network), each) for each in alike]):
                 most = max(1, numbers // max(map(_numbers, piece)))
-                ordered = _cut(sorted(piece, key=_order), most)
+                ordered = evenly(sorted(piece, key=_order), most)
                 made += [Chunk(tuple(each)) for each in ordered]
     return sorted(made, key=lambda chunk: -sum(map(cost, chunk.members)))
 
@@ -151,7 +154,7 @@ def _mapped(group: Sequence[Member], ground: Ground, numbers: int) -> list[Chunk
     except Unstackable as error:
         return [Chunk((member,), str(error)) for member in group]
     ordered = sorted(group, key=lambda member: member.settings.seed)
-    return [Chunk(tuple(piece)) for piece in _cut(ordered, max(FEW, numbers // each))]
+    return [Chunk(tuple(piece)) for piece in evenly(ordered, max(FEW, numbers // each))]
 
 
 def cost(member: Member) -> float:
@@ -180,37 +183,36 @@ def _runs(members: Sequence[Member]) -> list[list[Member]]:
     return runs
 
 
-def _cut(members: Sequence[Member], most: int) -> Iterator[Sequence[Member]]:
+def evenly(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
     """Pieces of as equal a length as can be, of which each holds at most so many."""
-    count = math.ceil(len(members) / most)
-    for piece in range(count):
-        begin, end = (len(members) * place // count for place in (piece, piece + 1))
-        yield members[begin:end]
+    count = math.ceil(len(items) / most)
+    for begin, end in pairwise(len(items) * place // count for place in range(count + 1)):
+        yield items[begin:end]
 
 
-def _cut_by_width(members: Sequence[Member]) -> Iterator[list[Member]]:
+def _cut_by_width(members: Sequence[Wide]) -> Iterator[list[Member]]:
     """Pieces in which little is wasted on padding.
 
     One piece is two where two are quicker; where to cut is looked for along each layer's width.
     """
     least, parts = _cost(members), None
-    for layer in range(len(widths(members[0].training.network))):
-        ordered = sorted(members, key=lambda member: widths(member.training.network)[layer])
+    for layer in range(len(members[0][0])):
+        ordered = sorted(members, key=lambda each: each[0][layer])
         for cut in {len(ordered) * place // PLACES for place in range(1, PLACES)} - {0}:
-            cost = _cost(ordered[:cut]) + _cost(ordered[cut:])
-            if cost < least:
-                least, parts = cost, (ordered[:cut], ordered[cut:])
+            both = _cost(ordered[:cut]) + _cost(ordered[cut:])
+            if both < least:
+                least, parts = both, (ordered[:cut], ordered[cut:])
     if parts is None:
-        yield list(members)
+        yield [member for _, member in members]
         return
     for part in parts:
         yield from _cut_by_width(part)
 
 
-def _cost(members: Sequence[Member]) -> int:
+def _cost(members: Sequence[Wide]) -> int:
     """How long a step takes, as the numbers that it touches when all are as wide as the widest."""
-    wide = map(common, zip(*(widths(m.training.network) for m in members), strict=True))
-    return LITTLE + len(members) * _touched(members[0], list(wide))
+    wide = map(common, zip(*(each for each, _ in members), strict=True))
+    return LITTLE + len(members) * _touched(members[0][1], list(wide))
 
 
 def _numbers(member: Member) -> int:
