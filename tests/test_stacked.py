@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nnarch.registry import activations, losses, models, optimizers
+from nnarch.stacked import chance
 from nnarch.stacked.activation import KNOWN, Run, activation
 from nnarch.stacked.grouping import Kind, kind
 from nnarch.stacked.outline import Unstackable
@@ -281,6 +282,20 @@ def test_networks_that_are_mapped_share_batches_too():
     changes = [
         {"model": {**model, "dropout": share}, "seed": 1, "data": CLASSES} for share in (0.1, 0.4)
     ]
+    for each, config in zip(together(changes)[0], changes, strict=True):
+        check(alone(config), each)
+
+
+@pytest.mark.parametrize("family", ["mlp", "tabm"])
+def test_too_many_numbers_to_hold_are_drawn_by_each_member(
+    family: str, monkeypatch: pytest.MonkeyPatch
+):
+    model = {"name": family, "widths": [5, 4]}
+    changes = [
+        {"model": {**model, "dropout": share}, "seed": seed}
+        for share, seed in [(0.3, 0), (0.1, 1), (0.3, 1)]
+    ]
+    monkeypatch.setattr(chance, "MOST", 0)
     for each, config in zip(together(changes)[0], changes, strict=True):
         check(alone(config), each)
 

@@ -193,11 +193,11 @@ def _dropouts_of(network: nn.Module, batch: Tensor) -> list[_Call]:
 def _drawing(calls: Sequence[_Call]) -> Drawing:
     like = calls[0].like
     assert all(call.like.shape == like.shape for call in calls)
-    strides = (like.numel(), *like.stride())
-    whole = torch.empty_strided(
-        (len(calls), *like.shape), strides, dtype=like.dtype, device=like.device
-    ).fill_(1)
-    return Drawing([call.share for call in calls], list(whole), whole)
+    size, numbers = len(calls), like.numel()
+    order = torch.arange(numbers, device=like.device).expand(size, numbers)
+    strides = numbers, *like.stride()
+    of_all = torch.empty_strided((size, *like.shape), strides, dtype=like.dtype, device=like.device)
+    return Drawing([call.share for call in calls], [numbers] * size, order, of_all)
 
 
 class _Dropouts(TorchFunctionMode):
@@ -295,7 +295,7 @@ def check(network: nn.Module, sample: Tensor) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "There is a performance drop")
             mapped = Mapped(two, sample)
-            noise = [torch.ones_like(each.whole) for each in mapped.drawings(FEW)]
+            noise = [torch.ones_like(each.like) for each in mapped.drawings(FEW)]
             made = mapped(batch, noise)
             torch.autograd.grad(made.sum(), [each.tensor for each in mapped.weights])
             with torch.no_grad():

@@ -130,10 +130,14 @@ class Padded:
         """The dropouts of a batch of so many rows, in their order."""
         made = []
         for shares, widths in self._dropouts:
-            sizes = len(widths), rows, common(widths)
-            drawn = torch.ones(sizes, dtype=self._dtype, device=self._device)
-            own = [of[:, :width] for of, width in zip(drawn, widths, strict=True)]
-            made.append(Drawing(shares, own, drawn.transpose(1, 2)))
+            sizes = len(widths), common(widths), rows
+            order = torch.zeros(sizes, dtype=torch.int64, device=self._device)
+            for own, width in zip(order, widths, strict=True):
+                numbers = torch.arange(rows * width, device=self._device)
+                own[:width] = numbers.view(rows, width).t()
+            counts = [rows * width for width in widths]
+            like = torch.empty(sizes, dtype=self._dtype, device=self._device)
+            made.append(Drawing(shares, counts, order.flatten(1), like))
         return made
 
     # What follows makes an operation of the modules that stand at one place in the networks.

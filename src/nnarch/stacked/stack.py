@@ -19,7 +19,7 @@ from nnarch.data.batch import Batch
 from nnarch.errors import Diverged
 from nnarch.evaluation import Evaluation
 from nnarch.gradient import Pass
-from nnarch.stacked.chance import Chance
+from nnarch.stacked.chance import chance
 from nnarch.stacked.member import Ground, Member
 from nnarch.stacked.steps import Steps
 from nnarch.training import Record, batch_sizes, check_finite, judged, shares_of
@@ -48,7 +48,7 @@ class Stack:
         self._places = torch.tensor([self._seeds.index(seed) for seed in seeds])
         sample = next(ground.rows.first(1).in_order(1)).inputs
         self._steps = Steps(self.members, ground.loss, sample, own=len(self._seeds) > 1)
-        self._chance = Chance(self._steps.network, seeds, sample.device)
+        self._chance = chance(self._steps.network, seeds, self._sizes)
         kept = (*self._steps.network.weights, *self._steps.network.buffers)
         self._kept = [each.tensor for each in kept]
         self._best = [each.detach().clone() for each in self._kept]
