@@ -5,7 +5,9 @@ alone is tested in `test_stacked.py`.
 """
 
 import json
+import math
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -14,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from conftest import error_lines
+from conftest import Command, error_lines
 from harness import Start
 from nnarch.earlier import told
 from nnarch.errors import ConfigError
 from nnarch.exploration import load
 from nnarch.exploring import prepare
 from nnarch.proposals import Proposals
+from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.trial import Trial
 
@@ -76,10 +79,42 @@ def test_a_search_leaves_its_trials_and_the_best_as_a_run(
     [kept] = search.kept()
     assert kept.about["trial"] == best.id
     assert kept.about["parameters"] == best.parameters
-    assert kept.about["results"]["best"]["val_loss"] == pytest.approx(best.figures["val_loss"])
+    assert kept.about["results"]["best"] == dict(best.figures)
+    assert [row["val_loss"] for row in kept.history] == list(best.history["val_loss"])
     measured = child("eval", kept.path, "--json", "--quiet")
     assert measured.wait() == 0
     assert json.loads(measured.stdout)["loss"] == kept.about["results"]["test"]["loss"]
+
+
+def test_a_run_that_is_kept_goes_on_as_its_trial_would(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    changes = "metrics=[mae, r2]", "model={widths: [{int: [2, 9]}]}"  # of one kind: a stack
+    assert child("search", config, "-q", "search.trials=4", *changes).wait() == 0
+    search = only_search(tmp_path)
+    [kept] = search.kept()
+    assert math.isnan(kept.history[0]["val_mae"]) != (kept.about["results"]["best_epoch"] == 1)
+    assert child("resume", kept.path, "-q", "epochs=6").wait() == 0
+    id = kept.about["trial"]
+    alone = "train", search.path, "--trial", id, "-q", "--runs-dir", "alone", "epochs=6"
+    assert child(*alone).wait() == 0
+    [run] = (tmp_path / "alone").iterdir()
+    for one, other in zip(kept.history, RunDir(run).history, strict=True):
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
+
+
+def test_a_run_that_was_broken_off_when_it_was_kept_is_finished(
+    child: Start, config: Path, tmp_path: Path
+) -> None:
+    assert child("search", config, "-q", "search.trials=2").wait() == 0
+    search = only_search(tmp_path)
+    [kept] = search.kept()
+    before = kept.about
+    kept.write_about({**before, "status": "interrupted", "results": None})
+    assert child("resume", search.path, "-q").wait() == 0
+    assert [run.path for run in search.kept()] == [kept.path]
+    assert kept.about["status"] == "finished"
+    assert kept.about["results"] == before["results"]
 
 
 def test_the_same_command_again_has_nothing_to_do(
@@ -250,16 +285,18 @@ def test_what_the_end_of_its_time_broke_off_is_tried_again(
     child: Start, config: Path, tmp_path: Path
 ) -> None:
     short = "search={trials: 3, seconds: 2, keep: 0, workers: 1}"
-    done = child("search", config, "-q", short, "epochs=100000")
+    done = child("search", config, "--json", short, "epochs=100000")
     assert done.wait() == 9
     search = only_search(tmp_path)
     broken_off = of(search)
+    told = json.loads(done.stdout)
+    assert (told["time_over"], told["broken_off"]) == (True, len(broken_off))
     assert {trial.reason for trial in broken_off} == {"the search's time was over"}
     assert child("resume", search.path, "-q").wait() == 9  # that time is spent
     assert of(search) == broken_off
     lines = len(search.trials.path.read_bytes().splitlines())
-    longer = f"search.seconds={search.about['seconds'] + 2}"
-    assert child("resume", search.path, "-q", longer).wait() == 9
+    [command] = [line for line in done.stderr.splitlines() if "seconds were over" in line]
+    assert child(*command.split("nnarch ")[1].split(), "-q").wait() == 9
     assert [(t.id, t.number) for t in of(search)] == [(t.id, t.number) for t in broken_off]
     assert len(search.trials.path.read_bytes().splitlines()) > lines
 
@@ -276,6 +313,37 @@ def test_what_cannot_be_is_said_before_anything_is_written(
         assert done.wait() == 3
         assert f"command line: {said}" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_none_can_begin_with_is_refused_before_anything_is_written(
+    nnarch_here: Command, config: Path, tmp_path: Path, finished: Path
+) -> None:
+    closed = re.sub("model: .*", "model: {widths: [7, 3]}", OPEN)
+    for text, run, said, code in [
+        (OPEN, tmp_path / "nowhere", f"got {tmp_path / 'nowhere'}, where there is no run.json", 5),
+        (closed, finished, f"no tensor of {finished.name} (", 3),
+    ]:
+        config.write_text(f"{text}init_from: {run}\n")
+        place = f"{config}:{text.count(chr(10)) + 1}"
+        for words in ("--runs-dir=new", "--dry-run"):
+            done = nnarch_here("search", config, "data.features=5", words)
+            assert done.code == code
+            assert done.stderr.startswith(f"error: {place}: init_from: {said}")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_preview_tells_at_which_points_nothing_fits(
+    nnarch_here: Command, config: Path, finished: Path
+) -> None:
+    model = "model={widths: [4], bias: {choice: [true, false]}}"
+    words = (model, "data.features=5", f"init_from={finished}")
+    done = nnarch_here("search", config, "--dry-run", "search.trials=9", *words)
+    assert done.code == 0, done.stderr
+    [refused] = [line for line in done.stdout.splitlines() if "init_from" in line]
+    assert f" refused: command line: init_from: no tensor of {finished.name}" in refused
+    count = int(refused.split()[0])
+    assert 0 < count < 9
+    assert f"of 9 points drawn, {count} would be refused" in done.stdout
 
 
 def test_an_earlier_search_is_understood_by_what_its_values_were(

@@ -17,7 +17,7 @@ def home(tmp_path: Path) -> Iterator[SearchDir]:
 
 
 def told(home: SearchDir) -> Tally:
-    return Tally(home, ["val_r2"], {"val_r2"})
+    return Tally(home, ["val_r2"], {"val_r2"}, keep=2)
 
 
 def trial(number: int, r2: float = 0.0, status: Status = "finished", seed: int = 0) -> Trial:

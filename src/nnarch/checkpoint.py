@@ -59,12 +59,21 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
 
     Raises: MachineError where the disk is full, may not be written, or gives back something else.
     """
-    contents = {MODEL: _weights(checkpoint.tensors), META: _json(checkpoint.meta)}
+    write(contents(checkpoint), directory)
+
+
+def contents(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """The files of a checkpoint by their names."""
+    made = {MODEL: _weights(checkpoint.tensors), META: _json(checkpoint.meta)}
     if checkpoint.state is not None:
-        contents[STATE] = _state(checkpoint.state)
-        contents[HISTORY] = checkpoint.history.encode()
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    contents[MANIFEST] = _json({"format": FORMAT, "sha256": sums})
+        made[STATE] = _state(checkpoint.state)
+        made[HISTORY] = checkpoint.history.encode()
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
+    return made | {MANIFEST: _json({"format": FORMAT, "sha256": sums})}
+
+
+def write(contents: Mapping[str, bytes], directory: Path) -> None:
+    """Make `directory` the checkpoint of these files, as `save` makes one."""
     staged = directory.with_name(f".{directory.name}.new")
     with files.machine_faults(directory):
         try:

@@ -1,6 +1,7 @@
 """The history of a run: a row an epoch, as comma-separated values.
 
-The first row decides the columns. Numbers are written so that they come back to the last digit.
+The first row decides the columns. Numbers are written so that they come back to the last digit;
+what was not measured in an epoch is nan.
 """
 
 import csv

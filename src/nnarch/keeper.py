@@ -7,18 +7,15 @@ ends.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any
-
-from torch import Tensor
+from dataclasses import replace
 
 from nnarch import history
 from nnarch.checkpoint import Checkpoint
 from nnarch.errors import Diverged
 from nnarch.experiment import Experiment
 from nnarch.optim.statesize import tensors_in
-from nnarch.provenance import versions
 from nnarch.rundir import RunDir
+from nnarch.snapshot import Snapshots, history_row
 from nnarch.training import Record
 
 SAVE_EVERY = 5.0  # seconds; epochs shorter than this are not slowed by a disk
@@ -38,8 +35,9 @@ class Keeper:
 
     def __init__(self, experiment: Experiment, run: RunDir):
         self._training, self._run = experiment.training, run
-        self._meta = _meta(experiment)
-        self._scaling = _prefixed("preprocess.", experiment.dataset.preprocess.state_dict())
+        self._snapshots = Snapshots(
+            experiment.config, experiment.dataset, experiment.device, experiment.threads
+        )
         self._unsaved: dict[str, Checkpoint] = {}
         self._saved_at = time.monotonic()
         self.epoch = self._training.epoch
@@ -48,13 +46,12 @@ class Keeper:
         self.best = _row_of(self._training.best_epoch or self.epoch, rows)
 
     def keep(self, record: Record, seconds: float) -> None:
-        row = {"epoch": record.epoch, "train_loss": record.train_loss, "val_loss": record.val_loss}
-        row |= {f"val_{name}": value for name, value in record.metrics.items()}
-        self._write(row | {"lr": record.lr, "seconds": round(seconds, 6)})
+        row = history_row(record, seconds)
+        self._write(row)
         self.epoch = record.epoch
         is_best = record.improved or not self._training.best_epoch
-        self.best = row if is_best else self.best
-        last = self._unsaved["last"] = self._checkpoint()
+        self.best = _measured(row) if is_best else self.best
+        last = self._unsaved["last"] = self._snapshots.of(self._training, int(self.best["epoch"]))
         if is_best:
             self._unsaved["best"] = replace(last, state=None)
         if seconds >= SAVE_EVERY or time.monotonic() - self._saved_at >= SAVE_EVERY:
@@ -75,23 +72,17 @@ class Keeper:
         self._run.append_history(text)
         self._lines.append(text)
 
-    def _checkpoint(self) -> Checkpoint:
-        """The epoch that has just ended, apart from what the next one changes."""
-        state = _copied(self._training.state())
-        weights = state["network"]
-        if self._training.average:
-            weights = _copied(self._training.model.state_dict())
-        tensors = _prefixed("network.", weights) | self._scaling
-        meta = {"epoch": self.epoch, "best_epoch": int(self.best["epoch"]), **self._meta}
-        return Checkpoint(tensors, meta, state)
-
 
 def _row_of(epoch: int, rows: Sequence[history.Row]) -> dict[str, float]:
     """What was measured in an epoch."""
     for row in rows:
         if row["epoch"] == epoch:
-            return {name: value for name, value in row.items() if name not in NOT_MEASURED}
+            return _measured(row)
     return {}
+
+
+def _measured(row: history.Row) -> history.Row:
+    return {name: value for name, value in row.items() if name not in NOT_MEASURED}
 
 
 def _check_finite(saved: Checkpoint) -> None:
@@ -103,29 +94,3 @@ def _check_finite(saved: Checkpoint) -> None:
                 f"training diverged: the optimizer's state is not finite after epoch {epoch}; "
                 "try a smaller optimizer.lr, or clip: {norm: 1}"
             )
-
-
-def _copied(value: Any) -> Any:
-    """`value` with every tensor in it copied, wherever it lies."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        return {key: _copied(inner) for key, inner in value.items()}
-    return [_copied(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
-
-
-def _meta(experiment: Experiment) -> dict[str, Any]:
-    """What inference needs to know beside the weights, and what to go on needs to know again."""
-    return {
-        "preprocess": experiment.dataset.preprocess.spec,
-        "task": asdict(experiment.task),
-        "config": experiment.config.model_dump(mode="json"),
-        "fingerprint": experiment.dataset.fingerprint,
-        "device": str(experiment.device),
-        "threads": experiment.threads,
-        "versions": versions(),
-    }

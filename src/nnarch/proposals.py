@@ -18,12 +18,13 @@ from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import NnarchError
 from nnarch.exploration import Exploration
+from nnarch.limits import NO_TIME
 from nnarch.models import network as networks
 from nnarch.registry import losses, metrics, samplers
 from nnarch.samplers.sampler import Sampler
 from nnarch.space import Point
 from nnarch.trial import Trial, identity
-from nnarch.trialtraining import NO_TIME, data_key
+from nnarch.trialtraining import data_key
 
 WITHOUT = ("name", "device", "threads")  # of a config, which decide nothing of what comes out
 TRIES = 20  # proposals that come to nothing, for each that is wanted
@@ -61,7 +62,7 @@ class Proposals:
             search.sampler, exploration.space, len(search.objectives), search.seed
         )
         self._higher = higher(search.objectives)
-        self.known = {trial.id: trial for trial in known if not _is_broken_off(trial)}
+        self.known = {trial.id: trial for trial in known if not is_broken_off(trial)}
         used = {trial.number for trial in known}
         self._numbers = (number for number in count() if number not in used)
         self._number = next(self._numbers)
@@ -190,7 +191,8 @@ def _by_point(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
     yield from found.values()
 
 
-def _is_broken_off(trial: Trial) -> bool:
+def is_broken_off(trial: Trial) -> bool:
+    """Whether the search's time was over before it, so that it is tried again."""
     return trial.status == "pruned" and trial.reason == NO_TIME
 
 

@@ -91,6 +91,14 @@ def best(
     return [part[i] for part in parts for i in _order(part, objectives, higher)]
 
 
+def leaders(
+    trials: Iterable[Trial], count: int, objectives: Sequence[str], higher: Collection[str] = ()
+) -> list[Trial]:
+    """The trials of the best points, of so many."""
+    rows = best(trials, objectives, higher)
+    return [trial for row in rows[:count] for trial in row.trials]
+
+
 def _order(
     found: Sequence[Row], objectives: Sequence[str], higher: Collection[str]
 ) -> Sequence[int]:

@@ -7,18 +7,19 @@ A process that dies takes down what it was training. A trial that was by itself 
 others may be innocent, and are each tried by themselves.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnarch import ranking, tasks
+from nnarch import tasks
+from nnarch.limits import Limits
 from nnarch.proposals import Planned
 from nnarch.pruners.pruner import Bracket
 from nnarch.tally import Tally
 from nnarch.trial import Trial
-from nnarch.trialtraining import Limits, Order, Outcome, TrialTraining
+from nnarch.trialtraining import TrialTraining
+from nnarch.underway import Outcome
 from nnarch.workers import Done, Here, Told, Workers
 
 PATIENCE = 0.2  # seconds between two looks at what else there is to do
@@ -39,60 +40,56 @@ class Rounds:
         self,
         crew: Crew,
         tally: Tally,
-        rank: Callable[[Sequence[Trial]], list[ranking.Row]],
         limits: Limits,
         log: Callable[[str], None],
     ):
         """Args:
-        rank: trials to points from the best to the worst.
         limits: what bounds every trial.
         log: is told the traceback of a bug.
         """
-        self._crew, self._tally, self._rank, self._log = crew, tally, rank, log
+        self._crew, self._tally, self._log = crew, tally, log
         self._limits = limits
-        self._planned: dict[str, Planned] = {}
+        self._planned: dict[str, Trial] = {}
         self.running = 0
 
-    def go(self, planned: Sequence[Planned], bracket: Bracket) -> Iterator[list[Trial]]:
+    def go(self, planned: Sequence[Planned], bracket: Bracket) -> Iterator[None]:
         """Train trials to the end, or as far as they are worth it.
 
-        Yields: those that ended since; often none, so that others can have a look at the world.
+        Yields: now and then, so that others can have a look at the world.
         """
-        self._planned = {each.trial.id: each for each in planned}
+        self._planned = {each.trial.id: each.trial for each in planned}
         queue: list[tuple[int | None, Task]] = [
-            (None, ("begin", [_order(each) for each in task]))
+            (None, ("begin", [each.trial for each in task]))
             for task in tasks.dealt(planned, self._crew.count)
         ]
         for rung, count in zip(bracket.rungs, (*bracket.kept, None), strict=True):
-            waiting: dict[str, tuple[int, Outcome]] = {}
+            waiting: dict[str, tuple[int, Trial]] = {}
             for worker, outcomes in self._outcomes(queue, rung if count else math.inf):
-                waiting |= {each.id: (worker, each) for each in outcomes if each.status is None}
-                yield self._ended(each for each in outcomes if each.status is not None)
+                waiting |= {o.trial.id: (worker, o.trial) for o in outcomes if not o.is_over}
+                self._ended([outcome for outcome in outcomes if outcome.is_over])
+                yield
             if not count or not waiting:
                 return
-            chosen = self._chosen([outcome for _, outcome in waiting.values()], count)
-            yield self._ended(
-                _pruned(outcome, count)
-                for _, outcome in waiting.values()
-                if outcome.id not in chosen
+            rows = self._tally.ranked([trial for _, trial in waiting.values()])
+            chosen = [trial.id for row in rows[:count] for trial in row.trials]
+            self._ended(
+                [
+                    Outcome(_pruned(trial, count))
+                    for _, trial in waiting.values()
+                    if trial.id not in chosen
+                ]
             )
             of_worker: dict[int, list[str]] = {}
             for id in chosen:
                 of_worker.setdefault(waiting[id][0], []).append(id)
             queue = [(worker, ("go on", ids)) for worker, ids in of_worker.items()]
 
-    def _ended(self, outcomes: Iterator[Outcome]) -> list[Trial]:
-        trials = [self._trial(outcome) for outcome in outcomes]
+    def _ended(self, outcomes: Sequence[Outcome]) -> None:
         # For what there was no time at all, there may be on another day.
-        ended = [trial for trial in trials if trial.status != "pruned" or trial.epochs]
-        self._tally.record(ended)
+        ended = [o for o in outcomes if o.trial.status != "pruned" or o.trial.epochs]
+        left = {o.trial.id: o.left for o in ended if o.left}
+        self._tally.record([outcome.trial for outcome in ended], left)
         self._tally.commit()
-        return ended
-
-    def _chosen(self, waiting: Sequence[Outcome], count: int) -> list[str]:
-        """The best of those that wait, all seeds of a point together."""
-        rows = self._rank([replace(self._trial(each), status="finished") for each in waiting])
-        return [trial.id for row in rows[:count] for trial in row.trials]
 
     def _outcomes(
         self, queue: list[tuple[int | None, Task]], until: float
@@ -102,13 +99,13 @@ class Rounds:
         while queue or busy:
             for worker in range(self._crew.count):
                 if worker not in busy and (task := _next(queue, worker)) is not None:
-                    busy[worker] = {o.id if isinstance(o, Order) else o for o in task[1]}
+                    busy[worker] = {o.id if isinstance(o, Trial) else o for o in task[1]}
                     self.running += len(busy[worker])
                     self._crew.send(worker, (*task, limits), self._patience(len(busy[worker])))
             yield -1, []
             for heard in self._crew.heard(PATIENCE):
                 if isinstance(heard, Told):
-                    busy[heard.worker] -= {outcome.id for outcome in heard.message}
+                    busy[heard.worker] -= {outcome.trial.id for outcome in heard.message}
                     self.running -= len(heard.message)
                     yield heard.worker, heard.message
                 else:
@@ -121,32 +118,16 @@ class Rounds:
     ) -> list[Outcome]:
         """What becomes of trials whose process did not come to their end."""
         if len(left) > 1 and done.fault is not None:
-            queue += [(None, ("begin", [_order(self._planned[id])])) for id in sorted(left)]
+            queue += [(None, ("begin", [self._planned[id]])) for id in sorted(left)]
             return []
         if left and done.fault and "\n" in done.fault:
             self._log(done.fault)
         fault = (done.fault or "came to no end").strip().splitlines()[-1]
-        return [Outcome(id, "failed", fault) for id in left]
+        return [Outcome(replace(self._planned[id], status="failed", reason=fault)) for id in left]
 
     def _patience(self, trials: int) -> float | None:
         limit = self._limits.seconds
         return None if limit == math.inf else GRACE + 2 * limit * trials
-
-    def _trial(self, outcome: Outcome) -> Trial:
-        told = {
-            name: getattr(outcome, name)
-            for name in ("epochs", "best_epoch", "figures", "history", "parameters", "flops",
-                         "latency", "how", "reason")
-        }  # fmt: skip
-        history = {
-            name: [value if math.isfinite(value) else None for value in values]
-            for name, values in outcome.history.items()
-        }
-        return replace(
-            self._planned[outcome.id].trial,
-            status=outcome.status or "finished",
-            **{**told, "history": history, "seconds": round(outcome.seconds, 6)},
-        )
 
 
 def work(make: Callable[[], TrialTraining]) -> Callable[[Any], Iterator[list[Outcome]]]:
@@ -160,13 +141,9 @@ def work(make: Callable[[], TrialTraining]) -> Callable[[Any], Iterator[list[Out
     return do
 
 
-def _order(planned: Planned) -> Order:
-    return Order(planned.trial.id, json.dumps(planned.trial.config))
-
-
-def _pruned(outcome: Outcome, kept: int) -> Outcome:
-    why = f"not among the best {kept} after {outcome.epochs} epochs"
-    return replace(outcome, status="pruned", reason=why)
+def _pruned(trial: Trial, kept: int) -> Trial:
+    why = f"not among the best {kept} after {trial.epochs} epochs"
+    return replace(trial, status="pruned", reason=why)
 
 
 def _next(queue: list[tuple[int | None, Task]], worker: int) -> Task | None:

@@ -12,12 +12,13 @@ from typing import Any
 
 from nnarch import files, rundir
 from nnarch.errors import RunError
+from nnarch.leaders import Leaders
 from nnarch.rundir import RunDir
 from nnarch.trial import Trial
 from nnarch.trials import Trials
 
 KIND = "search"
-TRIALS, RUNS = "trials.jsonl", "runs"
+TRIALS, RUNS, LEADERS = "trials.jsonl", "runs", "leaders"
 
 
 class SearchDir:
@@ -25,7 +26,7 @@ class SearchDir:
 
     def __init__(self, path: Path):
         self.path = path
-        self.trials = Trials(path / TRIALS)
+        self.trials, self.leaders = Trials(path / TRIALS), Leaders(path / LEADERS)
         self._home = RunDir(path)
 
     def __fspath__(self) -> str:

@@ -17,22 +17,23 @@ from functools import partial
 from typing import Any
 
 from nnarch import config as configs
-from nnarch import ensemble, experiment, pace, ranking, rounds
+from nnarch import ensemble, experiment, pace, ranking, resumption, rounds
 from nnarch import run as runs
 from nnarch.config import Config
 from nnarch.errors import Interrupted, MachineError, NnarchError, SearchFailed
+from nnarch.experiment import Experiment
 from nnarch.exploring import Exploring
 from nnarch.interrupts import BrokenOff, Stop
+from nnarch.limits import NO_TIME, Limits
 from nnarch.progress import Progress
 from nnarch.proposals import TRIES, Proposals, higher
 from nnarch.provenance import now
-from nnarch.ranking import Row
 from nnarch.rounds import Crew, Rounds
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.tally import Tally
 from nnarch.trial import Trial
-from nnarch.trialtraining import NO_TIME, Limits, TrialTraining, data_key
+from nnarch.trialtraining import TrialTraining, data_key
 from nnarch.workers import Here, Workers
 
 
@@ -47,9 +48,9 @@ def explore(
     began, about = time.monotonic(), home.about
     ending: dict[str, Any] = {"status": "failed", "exit_code": 1}
     try:
-        searching = _Searching(exploring, home, stop, about.get("seconds", 0.0))
+        searching = _Searching(exploring, home, stop, about.get("seconds", 0.0), ensemble_of)
         yield from searching.go()
-        searching.keep(ensemble_of)
+        searching.keep()
         ending |= {"status": "finished", "exit_code": 0, **searching.results()}
         if failure := _failure(searching.tally.trials):
             ending["exit_code"] = SearchFailed.exit_code
@@ -96,12 +97,15 @@ def _failure(trials: Sequence[Trial]) -> str | None:
 class _Searching:
     """A search under way."""
 
-    def __init__(self, exploring: Exploring, home: SearchDir, stop: Stop, spent: float):
+    def __init__(
+        self, exploring: Exploring, home: SearchDir, stop: Stop, spent: float, ensemble_of: int
+    ):
         self._exploring, self._home, self._stop = exploring, home, stop
         search = self._search = exploring.exploration.search
         self._higher = higher(exploring.objectives)
         home.tidy()
-        self.tally = Tally(home, exploring.objectives, self._higher)
+        self._ensemble_of, self._kept = ensemble_of, max(search.keep, ensemble_of)
+        self.tally = Tally(home, exploring.objectives, self._higher, self._kept)
         self._proposals = Proposals(exploring.exploration, exploring.datasets, self.tally.trials)
         self._proposals.tell(exploring.earlier)
         # A search that was killed could not say how long it took; its trials can.
@@ -115,7 +119,7 @@ class _Searching:
         """Try all that is left."""
         limits = Limits(math.inf, self._deadline, self._search.trial_seconds or math.inf)
         with self._crew() as crew:
-            under_way = Rounds(crew, self.tally, self._ranked, limits, self._home.log)
+            under_way = Rounds(crew, self.tally, limits, self._home.log)
             yield self._progress(under_way)
             fruitless = 0  # trials that were refused since one was not
             rounds_of = pace.brackets(
@@ -152,13 +156,17 @@ class _Searching:
         """What trains: as many processes as there are workers, or this one."""
         exploring = self._exploring
         timed = "latency" in exploring.objectives
-        make = partial(TrialTraining, exploring.datasets, exploring.device, exploring.exact, timed)
+        leaders = partial(
+            ranking.leaders,
+            count=self._kept,
+            objectives=exploring.objectives,
+            higher=self._higher,
+        )
+        given = exploring.datasets, exploring.device, exploring.exact, timed, leaders
+        make = partial(TrialTraining, *given)
         if exploring.workers > 1:
             return Workers(exploring.workers, partial(rounds.work, make))
         return Here(partial(rounds.work, partial(make, check=self._check)))
-
-    def _ranked(self, trials: Sequence[Trial]) -> list[Row]:
-        return ranking.best(trials, self._exploring.objectives, self._higher)
 
     def _heed(self) -> None:
         if self._stop.signal_number is not None:
@@ -192,43 +200,53 @@ class _Searching:
             self.tally.fresh(),
         )
 
-    def keep(self, ensemble_of: int) -> list[RunDir]:
-        """Train the best alone, as ordinary runs; those that are there already are left."""
-        there = {}
-        for run in self._home.kept():
-            about = run.about
-            if about.get("status") == "finished" and isinstance(about.get("trial"), str):
-                there[about["trial"]] = run
-        kept = []
-        for row in self.tally.rows()[: max(self._search.keep, ensemble_of)]:
-            trial = row.trials[0]
-            if trial.id not in there:
-                there[trial.id] = self._run_of(trial)
-            kept.append(there[trial.id])
-        if ensemble_of > 1 and len(kept) > 1:
-            several = kept[:ensemble_of]
+    def keep(self) -> None:
+        """Make runs of the best, unless there are, and say in run.json which they are."""
+        there = {str(run.about.get("trial")): run for run in self._home.kept()}
+        best = [row.trials[0] for row in self.tally.rows()[: self._kept]]
+        kept = [self._kept_run(trial, there.get(trial.id)) for trial in best]
+        if self._ensemble_of > 1 and len(kept) > 1:
+            several = kept[: self._ensemble_of]
             name = f"{self._exploring.exploration.name[:70]}-ensemble"
             kept.append(ensemble.make(several, self._home.runs_root, name))
         about = self._home.about
         about["search"] = {**about["search"], "kept": [run.path.name for run in kept]}
         self._home.write_about(about)
-        return kept
+        self._home.leaders.clear()
 
-    def _run_of(self, trial: Trial) -> RunDir:
+    def _kept_run(self, trial: Trial, begun: RunDir | None) -> RunDir:
+        """The run of a trial, which is made, or goes on, where it is not there to its end."""
+        if begun and begun.about.get("status") == "finished":
+            return begun
         self._heed()
-        config = config_of(trial)
-        dataset = self._exploring.datasets[data_key(config)]
-        ready = experiment.with_data(config, dataset)
-        told = {"trial": trial.id, "search": self._home.path.name}
         command = ["nnarch", "train", str(self._home), "--trial", trial.id]
+        if begun:
+            with begun.lock():
+                ready = resumption.prepare(begun, command=command).experiment
+                self._finish(ready, begun)
+            return begun
+        config = config_of(trial)
+        leader = self._home.leaders.load(trial.id)
+        dataset = self._exploring.datasets[data_key(config)]
+        ready = experiment.with_data(config, dataset, leader.last.state if leader else None)
+        told = {"trial": trial.id, "search": self._home.path.name}
+        told |= {"trained": trial.how, "seconds": trial.seconds} if leader else {}
         with runs.start(ready, self._home.runs_root, command, about=told) as run:
-            try:
-                for _ in runs.train(ready, run, self._stop):
-                    pass
-            except Interrupted:
-                self._heed()  # what goes on is the search
-                raise
+            if leader:
+                run.append_history(leader.last.history)
+                run.save_checkpoint(leader.last, leader.best)
+                run.log(f"what trial {trial.number} came to, trained {trial.how}")
+            self._finish(ready, run)
         return run
+
+    def _finish(self, ready: Experiment, run: RunDir) -> None:
+        """Train the epochs that are left, of which there are none where a leader was kept."""
+        try:
+            for _ in runs.train(ready, run, self._stop):
+                pass
+        except Interrupted:
+            self._heed()  # what goes on is the search
+            raise
 
     def results(self) -> dict[str, Any]:
         """What run.json says of a search that is over."""

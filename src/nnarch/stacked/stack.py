@@ -8,7 +8,7 @@ without it the stack would have another shape; those that go on can be stacked a
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,11 +35,7 @@ class Stack:
             numbers after `write`.
     """
 
-    def __init__(self, members: Sequence[Member], ground: Ground, last: bool = True):
-        """Args:
-        last: whether members that are over get the numbers of their last epoch.
-        """
-        self._last = last
+    def __init__(self, members: Sequence[Member], ground: Ground):
         self.members, self._ground = list(members), ground
         settings = self.members[0].settings
         self._sizes = batch_sizes(len(ground.rows), settings.batch_size, settings.drop_last)
@@ -53,6 +49,7 @@ class Stack:
         self._kept = [each.tensor for each in kept]
         self._best = [each.detach().clone() for each in self._kept]
         self._improved: set[int] = set()
+        self._written: set[int] = set()  # of those that are over
 
     def epochs(
         self, until: int, check: Callable[[], None] = lambda: None
@@ -67,11 +64,20 @@ class Stack:
         while any(not each.is_over and each.training.epoch < until for each in self.members):
             yield self._epoch(check)
 
-    def write(self) -> None:
-        """Give each member's network, optimizer and average their numbers, and `best` its own."""
-        for number, member in enumerate(self.members):
-            if not member.is_over:
-                self._write(number)
+    def write(self, numbers: Iterable[int] | None = None) -> None:
+        """Give members' networks, optimizers and averages their numbers, and `best` its own.
+
+        Args:
+            numbers: of the members; all of them unless given.
+        """
+        for number in range(len(self.members)) if numbers is None else numbers:
+            if number in self._written:
+                continue
+            self._steps.write(number)
+            if number in self._improved:
+                self.members[number].best = self._best_of(number)
+            if self.members[number].is_over:
+                self._written.add(number)
 
     @torch.no_grad()
     def evaluations(self) -> list[Evaluation | None]:
@@ -96,17 +102,10 @@ class Stack:
                 told = losses[number], validated[number], metrics.get(number, {})
                 records[number] = self._judge(number, *told, finite[number])
             self._keep([n for n, record in enumerate(records) if record and record.improved])
-        for number in going:
-            if (
-                self._last and self.members[number].is_over
-            ):  # before the others go on, and its weights with them
-                self._write(number)
+        over = [number for number in going if self.members[number].is_over]
+        if len(over) < len(going):  # the others go on, and its weights with them
+            self.write(over)
         return records
-
-    def _write(self, number: int) -> None:
-        self._steps.write(number)
-        if number in self._improved:
-            self.members[number].best = self._best_of(number)
 
     def _trained(self, check: Callable[[], None]) -> Tensor:
         """An epoch of steps; each batch's loss as a share of the epoch's, (M, batches, ...)."""
