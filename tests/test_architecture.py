@@ -23,7 +23,7 @@ WORDS = (
     "sections", "layerlist", "kinds", "component", "registry", "validate",
     "openforms", "variable", "counting", "blocknames", "template", "openconfig", "space",
     "tree", "yamlfile", "plainyaml", "places", "given", "wholepaths", "config", "trial",
-    "progress", "exploration",
+    "progress", "causes", "exploration",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -87,19 +87,19 @@ COMPUTE = (
 )  # fmt: skip
 DISK = (
     "files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir",
-    "members", "trials", "searchdir", "runlist",
+    "members", "trials", "leaders", "searchdir", "runlist",
     "runfilter", "runrow", "runtable", "comparison",
 )  # fmt: skip
 JOBS = (
     "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "searchconfig",
-    "warmstart", "experiment", "opening", "keeper", "run", "resumption", "trained", "ensemble",
-    "workers", "trialtraining", "earlier", "proposals", "exploring", "tasks", "tally",
-    "rounds", "pace", "searching", "preview",
+    "warmstart", "experiment", "opening", "snapshot", "keeper", "run", "resumption", "trained", "ensemble",
+    "workers", "limits", "underway", "trialtraining", "earlier", "proposals", "exploring", "searchopening", "tasks", "tally",
+    "rounds", "pace", "searching",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip
 EDGE = (
-    "__init__", "console", "tables", "searchpage", "searchsummary", "ending", "commands",
+    "__init__", "console", "tables", "searchpage", "effectspage", "searchsummary", "preview", "ending", "commands",
     "commands.output", "commands.arguments", "commands.init", "commands.check",
     "commands.search", "commands.train", "commands.inference", "commands.compare",
     "commands.components", "cli", "__main__",

@@ -284,12 +284,12 @@ def test_a_bound_has_no_part_in_the_rank_of_those_that_keep_it(
 def test_what_the_end_of_its_time_broke_off_is_tried_again(
     child: Start, config: Path, tmp_path: Path
 ) -> None:
-    short = "search={trials: 3, seconds: 2, keep: 0, workers: 1}"
+    short = "search={trials: 3, seconds: 1.5, keep: 0, workers: 1}"
     done = child("search", config, "--json", short, "epochs=100000")
     assert done.wait() == 9
     search = only_search(tmp_path)
     broken_off = of(search)
-    told = json.loads(done.stdout)
+    told = json.loads(done.stdout)["results"]
     assert (told["time_over"], told["broken_off"]) == (True, len(broken_off))
     assert {trial.reason for trial in broken_off} == {"the search's time was over"}
     assert child("resume", search.path, "-q").wait() == 9  # that time is spent
@@ -327,7 +327,7 @@ def test_a_run_that_none_can_begin_with_is_refused_before_anything_is_written(
         place = f"{config}:{text.count(chr(10)) + 1}"
         for words in ("--runs-dir=new", "--dry-run"):
             done = nnarch_here("search", config, "data.features=5", words)
-            assert done.code == code
+            assert done.returncode == code
             assert done.stderr.startswith(f"error: {place}: init_from: {said}")
     assert not (tmp_path / "new").exists()
 
@@ -335,10 +335,10 @@ def test_a_run_that_none_can_begin_with_is_refused_before_anything_is_written(
 def test_a_preview_tells_at_which_points_nothing_fits(
     nnarch_here: Command, config: Path, finished: Path
 ) -> None:
-    model = "model={widths: [4], bias: {choice: [true, false]}}"
+    model = "model={widths: [5], bias: {choice: [true, false]}}"
     words = (model, "data.features=5", f"init_from={finished}")
     done = nnarch_here("search", config, "--dry-run", "search.trials=9", *words)
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     [refused] = [line for line in done.stdout.splitlines() if "init_from" in line]
     assert f" refused: command line: init_from: no tensor of {finished.name}" in refused
     count = int(refused.split()[0])

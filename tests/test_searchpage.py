@@ -13,7 +13,7 @@ from nnarch import ranking, searchpage, searchsummary
 from nnarch.effects import Difference, Effects, Influence, Level, SizeClass
 from nnarch.progress import Progress
 from nnarch.searchsummary import Outcome
-from nnarch.trial import Trial
+from nnarch.trial import NO_TIME, Trial
 
 
 def trial(number: int, loss: float | None = None, seed: int = 0, **changes: Any) -> Trial:
@@ -23,7 +23,8 @@ def trial(number: int, loss: float | None = None, seed: int = 0, **changes: Any)
         "figures": {} if loss is None else {"val_loss": loss},
         "parameters": 1000 + number,
     }
-    return Trial(f"{number}-{seed}", number, seed, {}, config={}, **{**told, **changes})
+    config = {"epochs": 30}
+    return Trial(f"{number}-{seed}", number, seed, {}, config=config, **{**told, **changes})
 
 
 def drawn(parts: Sequence[RenderableType], width: int = 100) -> str:
@@ -55,7 +56,7 @@ def test_a_line_tells_how_far_it_is() -> None:
 def test_a_table_fits_its_width(width: int) -> None:
     lines = drawn([searchpage.table(STATE)], width).splitlines()
     assert lines[0].startswith("60/1,")
-    assert lines[1].startswith("50 done  32 running  3 failed  7 pruned"[: width - 1])
+    assert lines[1].startswith("50 finished  32 running  3 failed  7 pruned"[: width - 1])
     assert lines[2] == "best val_loss 0.25 (trial 4)"
     assert lines[3] == "activation=gelu  lr=0.005"
     assert len(lines) == 4
@@ -152,12 +153,13 @@ def test_a_summary_tells_all_that_a_person_goes_on_from() -> None:
     trials = [trial(n, 0.25 + n / 100 + seed / 1000, seed) for n in range(12) for seed in range(2)]
     trials += [trial(20 + n, reason=f"epoch {n}: not finite") for n in range(3)]
     trials += [trial(30, reason="out of memory"), trial(31, 9.0, status="pruned")]
-    ended = outcome(trials, kept=["runs/s/runs/a"], command="nnarch train x.yaml epochs=90")
+    trials += [trial(32 + n, status="refused", reason=f"params {n}: too many") for n in range(2)]
+    ended = outcome(trials, kept=[("trial 0, test loss 0.3", "runs/s/runs/a")])
     assert drawn(searchsummary.blocks(ended)) == SUMMARY
 
 
 SUMMARY = """\
-29 trials in 41.0 s: 24 finished, 1 pruned, 4 failed
+31 trials in 41.0 s: 24 finished, 1 pruned, 4 failed, 2 refused
 
 rank  trial          val_loss  parameters  what was open
    1      0  0.2505 ± 0.00071       1,000  activation=gelu  lr=0.001
@@ -173,13 +175,14 @@ rank  trial          val_loss  parameters  what was open
 
 its seeds tell the best from all others here
 
-what mattered to val_loss, by 120 finished points, of whose variance the open values explain 82%; in
-brackets what is 95 % sure
+what mattered to val_loss, by 120 finished points, of whose variance the open values explain 82%:
 
-open value  share  best          worse, all else equal, and by how much
+open value  share  best          worse, all else equal, by how much (95% interval)
 activation    40%  gelu or relu  tanh +0.5 (+0.4 to +0.6)
 
 no clear difference: junk
+
+by the size of the network:
 
     parameters  points  best val_loss  median
     100 to 900      60            0.5    0.75
@@ -187,10 +190,11 @@ no clear difference: junk
 
 3 failed: epoch 0: not finite
 1 failed: out of memory
+2 refused: params 0: too many
 
-run 1: runs/s/runs/a
+trial 0, test loss 0.3: runs/s/runs/a
 all trials: runs/s/trials.jsonl
-train the best longer: nnarch train x.yaml epochs=90"""
+train trial 0 longer: nnarch train runs/s --trial 0-0 epochs=120"""
 
 
 def test_seeds_that_do_not_tell_points_apart_say_so() -> None:
@@ -205,7 +209,9 @@ def test_several_objectives_are_shown_by_their_front() -> None:
     losses = [(0.5, 100), (0.4, 2000), (0.6, 2000), (0.9, 50)]
     trials = [trial(i, loss, parameters=size) for i, (loss, size) in enumerate(losses)]
     said = drawn(searchsummary.blocks(outcome(trials, objectives=["val_loss", "parameters"])))
-    assert "none is better in all of val_loss, parameters than these\n" in said
+    told = "trade-offs: what is better in one of val_loss and parameters is worse in another"
+    assert f"{told}\n" in said
+    assert said.endswith("train trial 1 longer: nnarch train runs/s --trial 1-0 epochs=120")
     rows = [line.split()[:3] for line in said.splitlines() if "gelu  lr" in line]
     assert rows == [["1", "0.4", "2,000"], ["0", "0.5", "100"], ["3", "0.9", "50"]]
 
@@ -218,7 +224,7 @@ def test_factors_are_told_as_factors() -> None:
     }  # fmt: skip
     effects = dataclasses.replace(EFFECTS, scale="log", influences=(influence("m.x", levels),))
     said = drawn(searchsummary.blocks(outcome([trial(0, 1.0)], effects=effects)))
-    assert "worse, all else equal, and times as much\n" in said
+    assert "worse, all else equal, times as much (95% interval)\n" in said
     lines = ["x             40%  a or c  b x1.5 (1.25 to 1.75)", f"{'':27}d x2 (1.9 to 2.1)"]
     assert "\n".join(lines) in said
 
@@ -227,6 +233,38 @@ def test_what_is_too_little_to_tell_is_said() -> None:
     few = dataclasses.replace(EFFECTS, points=19, influences=(), sizes=())
     said = drawn(searchsummary.blocks(outcome([trial(0, 1.0)], effects=few)))
     assert "what mattered: 19 finished points are too few to tell; expected 20\n" in said
+
+
+def test_where_nothing_mattered_clearly_that_is_said() -> None:
+    unclear = dataclasses.replace(EFFECTS, influences=EFFECTS.influences[1:], fenced=1, sizes=())
+    said = drawn(searchsummary.blocks(outcome([trial(0, 1.0)], effects=unclear)), 200)
+    assert (
+        "what mattered to val_loss: 120 finished points, of whose variance the open values "
+        "explain 82%, tell no clear difference: junk\n\n"
+        "far worse than the rest, 1 point counted as less bad than that\n" in said
+    )
+
+
+def test_a_clear_difference_that_has_no_room_is_not_called_unclear() -> None:
+    worse: dict[str, Difference | None] = {"a": Difference(0, 0, 0), "b": Difference(2, 1, 3)}
+    many = tuple(influence(f"m.x{n}", worse) for n in range(12))
+    effects = dataclasses.replace(EFFECTS, influences=many, sizes=())
+    said = drawn(searchsummary.blocks(outcome([trial(0, 1.0)], effects=effects)))
+    assert "\nclear differences of smaller shares: x10, x11\n" in said
+    assert "no clear difference" not in said
+
+
+def test_where_time_was_over_it_says_how_to_go_on() -> None:
+    trials = [trial(0, 0.5), trial(1, status="pruned", reason=NO_TIME, epochs=2)]
+    ended = outcome(trials, time_over=True, limit=40.5)
+    said = drawn(searchsummary.blocks(ended), 200)
+    assert said.startswith("2 trials in 41.0 s: 1 finished, 1 broken off\n")
+    assert said.endswith(
+        "\nits 40.5 seconds were over, 1 trial was broken off; to go on for as long again: "
+        "nnarch resume runs/s search.seconds=82"
+    )
+    whole = outcome(trials[:1], limit=40.5)
+    assert "to go on" not in drawn(searchsummary.blocks(whole))
 
 
 def test_where_all_failed_none_is_the_best() -> None:
@@ -247,7 +285,7 @@ def test_names_that_mean_harm_are_shown_as_they_are(width: int) -> None:
     trials = [trial(n, 0.1 * n, shown=shown) for n in range(3)] + [trial(9, reason=HOSTILE)]
     told = influence(HOSTILE, {HOSTILE: Difference(0, 0, 0), f"{HOSTILE}2": Difference(1, 1, 1)})
     effects = dataclasses.replace(EFFECTS, objective=HOSTILE, influences=(told,))
-    ended = outcome(trials, effects=effects, kept=[HOSTILE], command=HOSTILE)
+    ended = outcome(trials, effects=effects, kept=[(HOSTILE, HOSTILE)])
     best = Progress(done=1, total=2, best=trials[0], objective=HOSTILE)
     said = drawn([*searchsummary.blocks(ended), searchpage.table(best)], width)
     assert "\x1b" not in said
@@ -266,7 +304,7 @@ def test_a_summary_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) ->
 def test_paths_and_commands_are_whole_in_any_width() -> None:
     out = Console(file=io.StringIO(), width=40, highlight=False)
     paths = [f"runs/20260101-000000-{'long' * 12}/runs/{n}" for n in range(2)]
-    searchsummary.show(outcome([trial(0, 1.0)], kept=paths), out)
+    searchsummary.show(outcome([trial(0, 1.0)], kept=[("trial 0", p) for p in paths]), out)
     assert isinstance(out.file, io.StringIO)
     lines = out.file.getvalue().splitlines()
-    assert {f"run 1: {paths[0]}", f"run 2: {paths[1]}"} <= set(lines)
+    assert {f"trial 0: {path}" for path in paths} <= set(lines)

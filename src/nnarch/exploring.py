@@ -6,7 +6,6 @@ run.json before anything else.
 """
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,31 @@ from typing import Any
 
 import torch
 
-from nnarch import compatibility, devices, earlier, experiment, machine, plugins, searchdir
+from nnarch import (
+    compatibility,
+    devices,
+    earlier,
+    experiment,
+    machine,
+    plugins,
+    searchdir,
+    warmstart,
+)
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import DataError, NnarchError
 from nnarch.exploration import Exploration
-from nnarch.progress import MANY
+from nnarch.models import network as networks
 from nnarch.proposals import higher
 from nnarch.provenance import now, provenance
-from nnarch.registry import pruners, samplers, suggestion
+from nnarch.registry import losses, samplers, suggestion
 from nnarch.resumption import ENDED
 from nnarch.searchdir import SearchDir
 from nnarch.trial import COSTS, Trial
 from nnarch.trialtraining import data_key
 
 ONE = ("auto", 1)  # threads of a trial
+OF_SHAPES = ("model", "data", "loss")  # what decides which tensors a network has
 
 
 @dataclass
@@ -76,7 +85,7 @@ class Exploring:
 def prepare(exploration: Exploration, exact: bool = False) -> Exploring:
     """Read the data that every point is trained on.
 
-    Raises: ConfigError, DataError or MachineError, with nothing written.
+    Raises: ConfigError, DataError, RunError or MachineError, with nothing written.
     """
     _, point = exploration.space.walk(lambda variable: variable.domain.at(0.0))
     first = exploration.config(point)
@@ -88,7 +97,10 @@ def prepare(exploration: Exploration, exact: bool = False) -> Exploring:
             datasets[key] = experiment.data_of(config)[2]
     search = exploration.search  # its sampler may need a package that is not there
     samplers.build(search.sampler, exploration.space, len(search.objectives), search.seed)
-    _check_objectives(exploration, compatibility.completed(first, datasets[data_key(first)].task))
+    dataset = datasets[data_key(first)]
+    completed = compatibility.completed(first, dataset.task)
+    _check_objectives(exploration, completed)
+    _check_beginning(exploration, completed, dataset)
     return Exploring(exploration, datasets, first, device, exact, earlier.told(exploration))
 
 
@@ -100,6 +112,22 @@ def _check_objectives(exploration: Exploration, first: Config) -> None:
         if name not in known:
             told = f"{name!r} is not measured; {suggestion(name, known)}"
             raise exploration.fault(("search", "objectives", place), told)
+
+
+def _check_beginning(exploration: Exploration, first: Config, dataset: Dataset) -> None:
+    """That there is a run to begin with, where one is named.
+
+    Whether anything of it fits is a matter of each trial, unless all have tensors of one shape.
+    """
+    if first.init_from is None:
+        return
+    network = None
+    if not any(each.tied or each.path[0] in OF_SHAPES for each in exploration.space.variables):
+        assert first.loss is not None, "it is complete"
+        outputs = losses.build(first.loss, dataset.task).outputs
+        with first.locating("model"):
+            network = networks.unallocated(first.model, dataset.inputs, outputs)[1]
+    warmstart.check(first, network)
 
 
 def _of_each_data(exploration: Exploration, first: Config) -> Iterator[Config]:
@@ -136,7 +164,7 @@ def resume(home: SearchDir, exploration: Exploration, changed_data: bool = False
         exploration: what it is to explore now, as `searchconfig.load` gives it.
         changed_data: go on although the data is not what trials were trained on.
 
-    Raises: ConfigError, DataError or MachineError, with nothing written.
+    Raises: ConfigError, DataError, RunError or MachineError, with nothing written.
     """
     exploring = prepare(exploration, home.is_exact)
     if exploring.fingerprint != home.fingerprint and not changed_data:
@@ -192,44 +220,3 @@ def _made(
     text, whole = exploration.text, exploration.to_yaml()
     sources = plugins.sources(used)
     return SearchDir.create(root, exploration.name, text, whole, about, sources)
-
-
-def sentences(exploring: Exploring) -> list[str]:
-    """What is about to happen."""
-    exploration, search = exploring.exploration, exploring.exploration.search
-    dataset = next(iter(exploring.datasets.values()))
-    size = exploration.space.size
-    points = f"{size:,} points" if size < math.inf else "points without number"
-    tried = f"{exploring.points:,}"
-    if exploring.points < exploration.trials:
-        tried = f"all {tried} that there are"
-    elif exploring.points == MANY:
-        tried = "as many as there is time for"
-    seeds = f", each with {search.seeds} seeds" if search.seeds > 1 else ""
-    pruned = f", {search.pruner['name']}" if search.pruner else ""
-    limit = f", for {search.seconds:g} seconds at most" if search.seconds else ""
-    processes = "this process" if exploring.workers == 1 else f"{exploring.workers} processes"
-    return [
-        f"{dataset.task}",
-        f"{len(exploration.space.variables)} values open, {points}; {search.sampler['name']} tries "
-        f"{tried}{seeds}{pruned}, for {', '.join(exploring.objectives)}, in "
-        f"{processes} on {exploring.device}{limit}",
-        *_of_pruner(exploring),
-        *_of_earlier(exploring),
-    ]
-
-
-def _of_pruner(exploring: Exploring) -> Iterator[str]:
-    pruner, epochs = exploring.exploration.search.pruner, exploring.first.epochs
-    if pruner and not next(pruners.build(pruner).brackets(epochs, 1)).kept:
-        least = pruner["factor"] * pruner["min_epochs"]
-        yield (
-            f"{pruner['name']} prunes nothing: {epochs} epochs are fewer than factor times "
-            f"min_epochs, {least}"
-        )
-
-
-def _of_earlier(exploring: Exploring) -> Iterator[str]:
-    if exploring.earlier:
-        where = exploring.exploration.search.warm_start
-        yield f"{len(exploring.earlier):,} trials of {where} are known beforehand"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-NO_TIME = "the search's time was over"  # why a trial was broken off that can be tried again
+from nnarch.trial import NO_TIME
 
 
 class OutOfTime(Exception):

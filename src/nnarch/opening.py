@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from nnarch import threads
+from nnarch.data.dataset import Dataset
 from nnarch.experiment import Experiment
 from nnarch.optim.groups import assigned, few, numbers_of
 from nnarch.registry import optimizers
@@ -11,17 +12,13 @@ from nnarch.registry import optimizers
 
 def sentences(ready: Experiment) -> list[str]:
     """What a user should know before training: what was inferred, and what it will be."""
-    rows = {name: len(those) for name, those in ready.dataset.chosen.items()}
-    parts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
     optimizer = ready.config.optimizer
     rate = optimizer.get("lr", ready.training.base_lrs[0])
     cpu = f", {ready.threads} thread{'s' * (ready.threads > 1)}"
     if threads.chosen(ready.config.threads, ready.step_flops) > ready.threads:
         cpu += " since other programs use the cores"
     said = [
-        f"{ready.task}",
-        f"{sum(rows.values()):,} {ready.dataset.noun} ({parts}), {_inputs(ready)}",
-        *ready.dataset.notes,
+        *of_data(ready.dataset),
         f"{ready.config.model['name']} with {ready.size.parameters:,} parameters"
         f"{_trained(ready)}, {optimizer['name']} with lr {rate:g}, on {ready.device}"
         + (cpu if ready.device.type == "cpu" else ""),
@@ -29,6 +26,14 @@ def sentences(ready: Experiment) -> list[str]:
         *([ready.warm_start.sentence] if ready.warm_start else []),
     ]
     return said + [f"warning: {warning}" for warning in warnings(ready)]
+
+
+def of_data(dataset: Dataset) -> list[str]:
+    """What is learnt, and from what."""
+    rows = {name: len(those) for name, those in dataset.chosen.items()}
+    parts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+    told = f"{sum(rows.values()):,} {dataset.noun} ({parts}), {_inputs(dataset)}"
+    return [f"{dataset.task}", told, *dataset.notes]
 
 
 def _trained(ready: Experiment) -> str:
@@ -46,12 +51,12 @@ def _groups(ready: Experiment) -> Iterator[str]:
         yield f"{' and '.join(numbers) or 'nothing of its own'} for {few(names)}"
 
 
-def _inputs(ready: Experiment) -> str:
+def _inputs(dataset: Dataset) -> str:
     """What the network learns from, in words."""
-    columns, shape = len(ready.dataset.input_names), ready.dataset.inputs.shape
+    columns, shape = len(dataset.input_names), dataset.inputs.shape
     if len(shape) > 1 or not columns:
         return f"inputs of {' x '.join(map(str, shape))}"
-    what = "tokens" if ready.dataset.inputs.vocabulary else "numbers"
+    what = "tokens" if dataset.inputs.vocabulary else "numbers"
     width = f", which make {math.prod(shape)} {what}" if shape != (columns,) else ""
     return f"{columns} inputs{width}"
 

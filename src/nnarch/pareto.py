@@ -35,8 +35,9 @@ def ranked(values: "np.ndarray") -> "np.ndarray":
     """The places of the rows (n, d) from best to worst; those with a NaN come last.
 
     Front by front, each being that of the rows that are left; within one, rows that stand alone
-    come before crowded ones (the order of NSGA-II; Deb et al., 2002). Of a single number it is the
-    order by size. Equals keep theirs.
+    come before crowded ones (the order of NSGA-II; Deb et al., 2002), and of its ends first the
+    one that is best in the first number. Of a single number it is the order by size. Equals keep
+    theirs.
 
     >>> import numpy as np
     >>> ranked(np.array([[3.0], [1.0], [2.0]])).tolist()
@@ -48,7 +49,8 @@ def ranked(values: "np.ndarray") -> "np.ndarray":
     left = np.flatnonzero(~np.isnan(values).any(axis=1))
     while len(left):
         here = front(values[left])
-        alone = np.argsort(-crowding(values[left[here]]), kind="stable")
+        there = values[left[here]]
+        alone = np.lexsort((there[:, 0], -crowding(there)))
         order.append(left[here[alone]])
         left = np.delete(left, here)
     return np.concatenate([*order, np.flatnonzero(np.isnan(values).any(axis=1))])

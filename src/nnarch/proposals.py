@@ -18,7 +18,6 @@ from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import NnarchError
 from nnarch.exploration import Exploration
-from nnarch.limits import NO_TIME
 from nnarch.models import network as networks
 from nnarch.registry import losses, metrics, samplers
 from nnarch.samplers.sampler import Sampler
@@ -62,7 +61,7 @@ class Proposals:
             search.sampler, exploration.space, len(search.objectives), search.seed
         )
         self._higher = higher(search.objectives)
-        self.known = {trial.id: trial for trial in known if not is_broken_off(trial)}
+        self.known = {trial.id: trial for trial in known if not trial.is_broken_off}
         used = {trial.number for trial in known}
         self._numbers = (number for number in count() if number not in used)
         self._number = next(self._numbers)
@@ -189,11 +188,6 @@ def _by_point(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
     for trial in sorted(trials, key=lambda trial: (trial.number, trial.seed)):
         found.setdefault(json.dumps(dict(trial.point), sort_keys=True), []).append(trial)
     yield from found.values()
-
-
-def is_broken_off(trial: Trial) -> bool:
-    """Whether the search's time was over before it, so that it is tried again."""
-    return trial.status == "pruned" and trial.reason == NO_TIME
 
 
 def quantities(config: Config, dataset: Dataset) -> dict[str, float]:

@@ -8,7 +8,6 @@ hang on which process was quicker. To go on is to begin again with what is writt
 
 import contextlib
 import math
-import re
 import shlex
 import time
 from collections import Counter
@@ -16,15 +15,15 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from nnarch import causes, ensemble, experiment, pace, ranking, resumption, rounds
 from nnarch import config as configs
-from nnarch import ensemble, experiment, pace, ranking, resumption, rounds
 from nnarch import run as runs
 from nnarch.config import Config
 from nnarch.errors import Interrupted, MachineError, NnarchError, SearchFailed
 from nnarch.experiment import Experiment
 from nnarch.exploring import Exploring
 from nnarch.interrupts import BrokenOff, Stop
-from nnarch.limits import NO_TIME, Limits
+from nnarch.limits import Limits
 from nnarch.progress import Progress
 from nnarch.proposals import TRIES, Proposals, higher
 from nnarch.provenance import now
@@ -32,7 +31,7 @@ from nnarch.rounds import Crew, Rounds
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.tally import Tally
-from nnarch.trial import Trial
+from nnarch.trial import NO_TIME, Trial
 from nnarch.trialtraining import TrialTraining, data_key
 from nnarch.workers import Here, Workers
 
@@ -84,9 +83,7 @@ def _failure(trials: Sequence[Trial]) -> str | None:
     reasons = [each.reason or "" for each in trials if each.status == "failed" or not failed]
     if not reasons:
         return f"no trial was begun: {NO_TIME}"
-    causes = Counter(re.sub(r"\d+", "#", reason) for reason in reasons)
-    alike, times = causes.most_common(1)[0]
-    cause = next(reason for reason in reasons if re.sub(r"\d+", "#", reason) == alike)
+    cause, times = causes.counted(reasons)[0]
     if not failed:
         told = ", ".join(f"{number:,} {status}" for status, number in counts.items())
         return f"no trial finished: {told}; {times:,} times: {cause}"
@@ -111,7 +108,7 @@ class _Searching:
         # A search that was killed could not say how long it took; its trials can.
         spent = max(spent, sum(each.seconds for each in self.tally.trials) / exploring.workers)
         self._began = time.monotonic()
-        self._deadline = math.inf
+        self._deadline, self._time_over = math.inf, False
         if search.seconds is not None:
             self._deadline = self._began + search.seconds - spent
 
@@ -147,6 +144,7 @@ class _Searching:
                 if fruitless >= TRIES * self._exploring.points:
                     break
         self.tally.commit()
+        self._time_over = time.monotonic() > self._deadline and self._left() > 0
 
     def _left(self) -> int:
         """How many points are to be tried yet."""
@@ -255,6 +253,8 @@ class _Searching:
         return {
             "results": {
                 "trials": dict(self.tally.counts()),
+                "broken_off": sum(trial.is_broken_off for trial in self.tally.trials),
+                "time_over": self._time_over,
                 "best": best,
                 "best_trial": rows[0].trials[0].id if rows else None,
                 "shown": dict(rows[0].trials[0].shown) if rows else {},

@@ -116,7 +116,7 @@ def table(state: Progress) -> "RenderableType":
         head.add_column(no_wrap=True)
     bar = ProgressBar(total=1.0, completed=state.share)
     head.add_row(state.counted, bar, *pace)
-    counts = _counts(state, ("done", "running", "failed", "pruned", "refused"))
+    counts = _counts(state, ("finished", "running", "failed", "pruned", "refused"))
     rows: list[RenderableType] = [head, cut("  ".join(counts), "dim")]
     if state.best:
         rows.append(cut(_best(state), "bold"))
@@ -125,13 +125,13 @@ def table(state: Progress) -> "RenderableType":
 
 
 def _counts(state: Progress, names: Sequence[str]) -> list[str]:
-    """What there are of any, but for those that are done, which are always told."""
-    found = [(name, getattr(state, name)) for name in names]
-    return [f"{count:,} {name}" for name, count in found if count or name == "done"]
+    """What there are of any, but for those that finished, which are always told."""
+    found = [(name, getattr(state, "done" if name == "finished" else name)) for name in names]
+    return [f"{count:,} {name}" for name, count in found if count or name == "finished"]
 
 
 def _pace(state: Progress) -> list[str]:
-    told = [f"{number(state.rate)} trials/s"] if state.rate else []
+    told = [f"{number(float(f'{state.rate:.2g}'))} trials/s"] if state.rate else []
     return told + ([f"{duration(state.left)} left"] if state.left is not None else [])
 
 

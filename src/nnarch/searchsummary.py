@@ -4,26 +4,30 @@ Each block is made from plain data, and fits the width that it is drawn in. How 
 is stands beside it, and where points are too few to tell, that is said instead.
 """
 
-import re
+import math
+import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnarch import console
+from nnarch import causes, console, effectspage
 from nnarch.console import duration, number
-from nnarch.searchpage import cause_of, choices, figure, labels, one_line
+from nnarch.effectspage import bare_table
+from nnarch.searchpage import cause_of, choices, figure, one_line
 from nnarch.trial import Trial
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from nnarch.effects import Difference, Effects, Influence
+    from nnarch.effects import Effects
     from nnarch.ranking import Row
 
-BEST, FRONT, MATTERED, CAUSES = 10, 20, 10, 5  # rows of each block
+BEST, FRONT, CAUSES = 10, 20, 5  # rows of each block
+ENDINGS = ("finished", "pruned", "broken off", "failed", "refused")
 CHANCE = 0.05
+LONGER = 4  # times the epochs of the best, to see whether it gets better yet
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,10 @@ class Outcome:
         front: as `ranking.front` gives it, where there are several objectives; it is what is
             shown of the best then.
         effects: what mattered to the first objective; None where it was not asked.
-        kept: directories of the runs that are kept, best first.
-        command: what trains the best longer.
+        kept: the runs that are kept, best first: what each is, and its directory.
         seconds: that the search took.
+        time_over: whether it ended since its time was over.
+        limit: of the seconds; None where there is none.
     """
 
     directory: str
@@ -50,9 +55,15 @@ class Outcome:
     higher: Collection[str] = ()
     front: "Sequence[Row]" = ()
     effects: "Effects | None" = None
-    kept: Sequence[str] = ()
-    command: str | None = None
+    kept: Sequence[tuple[str, str]] = ()
     seconds: float = 0.0
+    time_over: bool = False
+    limit: float | None = None
+
+    @property
+    def broken_off(self) -> int:
+        """How many trials the end of the time broke off."""
+        return sum(trial.is_broken_off for trial in self.trials)
 
 
 def show(outcome: Outcome, out: "Console | None" = None) -> None:
@@ -78,17 +89,19 @@ def blocks(outcome: Outcome) -> "list[RenderableType]":
     if sure := _sure(outcome):
         found.append(Text(sure))
     if outcome.effects:
-        found += _mattered(outcome.effects)
-    if causes := _causes(outcome.trials):
-        found.append(Text("\n".join(causes)))
+        found += effectspage.blocks(outcome.effects)
+    if reasons := _reasons(outcome.trials):
+        found.append(Text("\n".join(reasons)))
     found.append(Text("\n".join(_where(outcome))))
     return [part for block in found for part in (block, "")][:-1]
 
 
 def _head(outcome: Outcome) -> str:
-    counts = Counter(trial.status for trial in outcome.trials)
-    parts = [f"{counts[name]:,} {name}" for name in ("finished", "pruned", "failed", "refused")]
-    told = ", ".join(part for part in parts if not part.startswith("0 ")) or "none ended"
+    counts = Counter(
+        "broken off" if trial.is_broken_off else trial.status for trial in outcome.trials
+    )
+    parts = [f"{counts[name]:,} {name}" for name in ENDINGS if counts[name]]
+    told = ", ".join(parts) or "none ended"
     return f"{len(outcome.trials):,} trials in {duration(outcome.seconds)}: {told}"
 
 
@@ -98,7 +111,7 @@ def _head(outcome: Outcome) -> str:
 def _points(outcome: Outcome, rows: "Sequence[Row]") -> "Table":
     from rich.text import Text
 
-    table, several = _table(), len(outcome.objectives) > 1
+    table, several = bare_table(), len(outcome.objectives) > 1
     table.add_column("" if several else "rank", justify="right")
     table.add_column("trial", justify="right")
     for name in outcome.objectives:
@@ -151,109 +164,49 @@ def _sure(outcome: Outcome) -> str:
 
 
 def _front_head(outcome: Outcome) -> str:
-    named = ", ".join(map(one_line, outcome.objectives))
+    named = " and ".join(map(one_line, outcome.objectives))
     more = f"; {FRONT} of {len(outcome.front)} are shown" if len(outcome.front) > FRONT else ""
-    return f"none is better in all of {named} than these{more}"
-
-
-# What mattered
-
-
-def _mattered(effects: "Effects") -> "list[RenderableType]":
-    from rich.text import Text
-
-    from nnarch.effects import LEAST
-
-    objective = one_line(effects.objective)
-    if effects.points < LEAST:
-        said = f"what mattered: {effects.points} finished points are too few to tell"
-        return [Text(f"{said}; expected {LEAST}")]
-    if not effects.influences:
-        return []
-    worse = "times as much" if effects.scale == "log" else "by how much"
-    head = (
-        f"what mattered to {objective}, by {effects.points:,} finished points, of whose variance "
-        f"the open values explain {effects.explained:.0%}; in brackets what is 95 % sure"
-    )
-    table = _table()
-    table.add_column("open value")
-    table.add_column("share", justify="right")
-    table.add_column("best")
-    table.add_column(f"worse, all else equal, and {worse}")
-    names, unclear = labels(one.name for one in effects.influences), []
-    for number_of, one in enumerate(effects.influences):
-        best, worse = _levels(one, effects)
-        if worse and number_of < MATTERED:
-            cells = [names[one.name], f"{one.importance:.0%}", best]
-            several = Text("\n".join(map(one_line, worse)))
-            table.add_row(*(Text(one_line(cell)) for cell in cells), several)
-        else:
-            unclear.append(names[one.name])
-    found: list[RenderableType] = [Text(head), *([table] if table.row_count else [])]
-    if effects.fenced:
-        told = f"{effects.fenced:,} points far worse than the rest count as less bad than they are"
-        found.append(Text(told))
-    if unclear:
-        found.append(Text(one_line(f"no clear difference: {', '.join(unclear)}")))
-    return [*found, *([_sizes(effects)] if effects.sizes else [])]
-
-
-def _levels(one: "Influence", effects: "Effects") -> tuple[str, list[str]]:
-    """The best, with what is not told from it, and what is worse."""
-    best, worse = [one.best or "too few to tell"], []
-    for level in one.levels:
-        if level.name == one.best or level.difference is None:
-            continue
-        none = 1.0 if effects.scale == "log" else 0.0
-        if level.difference.low <= none <= level.difference.high:
-            best.append(level.name)
-        else:
-            worse.append(f"{level.name} {_difference(level.difference, effects.scale)}")
-    return " or ".join(best), worse
-
-
-def _difference(found: "Difference", scale: str) -> str:
-    if scale == "log":
-        return f"x{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
-    return f"{found.value:+.3g} ({found.low:+.3g} to {found.high:+.3g})"
-
-
-def _sizes(effects: "Effects") -> "Table":
-    from rich.text import Text
-
-    table = _table()
-    for name in ("parameters", "points", f"best {effects.objective}", "median"):
-        table.add_column(Text(one_line(name)), justify="right", no_wrap=True)
-    for size in effects.sizes:
-        span = f"{size.low:,} to {size.high:,}" if size.low < size.high else f"{size.low:,}"
-        figures = (figure(effects.objective, value) for value in (size.best, size.median))
-        table.add_row(span, f"{size.count:,}", *figures)
-    return table
+    return f"trade-offs: what is better in one of {named} is worse in another{more}"
 
 
 # What failed, and where all is
 
 
-def _causes(trials: Sequence[Trial]) -> list[str]:
-    """Failures by cause; causes that differ in numbers alone are one."""
-    failed = [trial for trial in trials if trial.status == "failed"]
-    said = {re.sub(r"\d+", "#", cause_of(trial)): cause_of(trial) for trial in reversed(failed)}
-    counts = Counter(re.sub(r"\d+", "#", cause_of(trial)) for trial in failed)
-    told = [f"{count:,} failed: {said[each]}" for each, count in counts.most_common(CAUSES)]
-    more = sum(counts.values()) - sum(count for _, count in counts.most_common(CAUSES))
-    return told + ([f"{more:,} failed otherwise"] if more else [])
+def _reasons(trials: Sequence[Trial]) -> list[str]:
+    """Why trials failed or were refused, the commonest causes."""
+    lines = []
+    for status in ("failed", "refused"):
+        found = causes.counted(cause_of(trial) for trial in trials if trial.status == status)
+        lines += [f"{count:,} {status}: {cause}" for cause, count in found[:CAUSES]]
+        if more := sum(count for _, count in found[CAUSES:]):
+            lines.append(f"{more:,} {status} otherwise")
+    return lines
 
 
 def _where(outcome: Outcome) -> list[str]:
     lines = [] if outcome.rows else ["no trial finished, so none is the best"]
-    lines += [f"run {rank}: {path}" for rank, path in enumerate(outcome.kept, 1)]
+    lines += [f"{what}: {path}" for what, path in outcome.kept]
     lines.append(f"all trials: {outcome.directory}/trials.jsonl")
-    if outcome.command:
-        lines.append(f"train the best longer: {outcome.command}")
+    if found := outcome.front or outcome.rows:
+        lines.append(_longer(outcome, found[0]))
+    if outcome.time_over:
+        lines.append(_on(outcome))
     return [one_line(line) for line in lines]
 
 
-def _table() -> "Table":
-    from rich.table import Table
+def _longer(outcome: Outcome, row: "Row") -> str:
+    """What to type to train the best longer: of several objectives, that in the first."""
+    trial, home = row.trials[0], shlex.quote(outcome.directory)
+    epochs = LONGER * int(trial.config["epochs"])
+    command = f"nnarch train {home} --trial {trial.id} epochs={epochs}"
+    return f"train trial {trial.number} longer: {command}"
 
-    return Table(box=None, pad_edge=False, header_style="dim")
+
+def _on(outcome: Outcome) -> str:
+    """What to type to go on where the time was over, which is counted from the beginning."""
+    assert outcome.limit is not None, "else it could not be over"
+    count, limit = outcome.broken_off, outcome.limit
+    broken = f"{count:,} trial{'s were' if count != 1 else ' was'} broken off"
+    seconds = math.ceil(outcome.seconds + limit)
+    command = f"nnarch resume {shlex.quote(outcome.directory)} search.seconds={seconds}"
+    return f"its {limit:g} seconds were over, {broken}; to go on for as long again: {command}"

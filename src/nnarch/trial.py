@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any, Literal, get_args
 
 Status = Literal["finished", "pruned", "failed", "refused"]
+NO_TIME = "the search's time was over"  # why a trial was broken off that can be tried again
 COSTS = ("parameters", "flops", "latency")  # objectives that no training is needed for
 
 
@@ -59,6 +60,11 @@ class Trial:
     latency: float | None = None
     seconds: float = 0.0
     how: str = ""
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether the end of the search's time ended it; with more time it is tried again."""
+        return self.status == "pruned" and self.reason == NO_TIME
 
     def objective(self, name: str) -> float | None:
         """The value of `val_loss`, `val_rmse`, `parameters`, ...; None where there is none."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nnarch import config as configs
 from nnarch import runlist
+from nnarch.checkpoint import Checkpoint
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import ConfigError, RunError
@@ -58,29 +59,71 @@ def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | N
     """
     if config.init_from is None:
         return None
-    run = RunDir(Path(config.init_from))
-    try:
-        about = _about(run, config)
-        saved, digest = run.load_checkpoint(), run.checkpoint_sha256()
-    except RunError as error:
-        raise RunError(str(config.fault(KEY, str(error)))) from error
-    there, here = saved.below("network."), _tensors(network)
-    taken = {name: there[name] for name in here if _fits(name, here, there)}
-    if not taken:
-        raise config.fault(
-            KEY,
-            f"no tensor of {run.path.name} ({few(sorted(there))}) has the name and shape of one of "
-            f"{config.model['name']} ({few(list(here))})",
-        )
+    source = _source(config)
+    run, meta = source.run, source.saved.meta
+    taken = _taken(network, config, source)
     network.load_state_dict(taken, strict=False)
     numbers = sum(tensor.numel() for tensor in taken.values())
-    left = list(_left(here, there))
+    here = _tensors(network)
+    left = list(_left(here, source.tensors))
     sentence = (
         f"begins with {len(taken)} of {len(here)} tensors ({numbers:,} numbers) from "
         f"{run.path.name}" + (f"; not with {few(left)}" if left else "")
     )
-    warnings = [*_prepared_otherwise(saved.meta, dataset), *_split_otherwise(run, config, dataset)]
-    return WarmStart(config.init_from, str(about.get("id")), digest, sentence, warnings)
+    warnings = [*_prepared_otherwise(meta, dataset), *_split_otherwise(run, config, dataset)]
+    id = str(source.about.get("id"))
+    return WarmStart(config.init_from, id, source.digest, sentence, warnings)
+
+
+def check(config: Config, network: nn.Module | None = None) -> None:
+    """See that there is what `config` begins with, and that something of it fits `network`.
+
+    Args:
+        network: one like it, which may be without memory; None where shapes are not known yet.
+
+    Raises: as `begin` does.
+    """
+    if config.init_from is not None:
+        source = _source(config)
+        if network is not None:
+            _taken(network, config, source)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A run that a network may begin with."""
+
+    run: RunDir
+    about: dict[str, Any]
+    saved: Checkpoint
+    digest: str
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return self.saved.below("network.")
+
+
+def _source(config: Config) -> _Source:
+    assert config.init_from is not None
+    run = RunDir(Path(config.init_from))
+    try:
+        about = _about(run, config)
+        return _Source(run, about, run.load_checkpoint(), run.checkpoint_sha256())
+    except RunError as error:
+        raise RunError(str(config.fault(KEY, str(error)))) from error
+
+
+def _taken(network: nn.Module, config: Config, source: _Source) -> dict[str, Tensor]:
+    """The tensors of a run that have a place in `network`."""
+    there, here = source.tensors, _tensors(network)
+    taken = {name: there[name] for name in here if _fits(name, here, there)}
+    if not taken:
+        raise config.fault(
+            KEY,
+            f"no tensor of {source.run.path.name} ({few(sorted(there))}) has the name and shape of "
+            f"one of {config.model['name']} ({few(list(here))})",
+        )
+    return taken
 
 
 def _about(run: RunDir, config: Config) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`nnarch search`: explore what a config leaves open."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nnarch.exploring import Exploring
     from nnarch.searchdir import SearchDir
     from nnarch.searchsummary import Outcome
+    from nnarch.trial import Trial
 
 
 def search(
@@ -62,7 +64,7 @@ def search(
     command = provenance.command_line()
     with start(exploring, runs_dir, command, overrides) as home:
         if home.has_begun and not quiet:
-            console.say(f"{home} is the same search: what is missing of it is done")
+            console.say(f"goes on with the same search, {home}: what is missing of it is tried")
         follow(exploring, home, quiet, as_json, ensemble)
 
 
@@ -72,7 +74,7 @@ def follow(
     """Search to the end before a person's eyes, then say what was found."""
     from nnarch import interrupts, searching, searchpage
     from nnarch.errors import SearchFailed
-    from nnarch.exploring import sentences
+    from nnarch.searchopening import sentences
 
     failure = None
     if not quiet:
@@ -85,40 +87,50 @@ def follow(
                     show(state)
         except SearchFailed as error:
             failure = error
-    _tell(home, quiet, as_json)
+    _tell(exploring, home, quiet, as_json)
     if failure:
         raise failure
 
 
-def _tell(home: "SearchDir", quiet: bool, as_json: bool) -> None:
+def _tell(exploring: "Exploring", home: "SearchDir", quiet: bool, as_json: bool) -> None:
     from nnarch import files as disk
     from nnarch import searchsummary
 
-    about: dict[str, Any] = home.about
+    outcome = _outcome(exploring, home)
     if not quiet:
-        searchsummary.show(_outcome(home))
-    put(disk.to_json({"run": str(home), **about}) if as_json else str(home))
+        searchsummary.show(outcome)
+    put(disk.to_json({"run": str(home), **home.about}) if as_json else str(home))
 
 
-def _outcome(home: "SearchDir") -> "Outcome":
+def _outcome(exploring: "Exploring", home: "SearchDir") -> "Outcome":
     from nnarch import effects, ranking
     from nnarch.searchsummary import Outcome
 
     trials, objectives, higher = home.trials.read(), home.objectives, home.higher
     rows = ranking.best(trials, objectives, higher)
-    longer = None
-    if rows:
-        epochs = 4 * int(rows[0].trials[0].config["epochs"])
-        longer = f"nnarch train {home} --trial {rows[0].trials[0].id} epochs={epochs}"
+    several = len(objectives) > 1
     return Outcome(
         str(home),
         trials,
         rows,
         objectives,
         higher,
-        ranking.front(rows, objectives, higher) if len(objectives) > 1 else (),
+        ranking.front(rows, objectives, higher) if several else (),
         effects.measured(rows, objectives[0], objectives[0] in higher) if rows else None,
-        [str(run) for run in home.kept()],
-        longer,
+        list(_kept(home, trials)),
         home.about.get("seconds", 0.0),
+        home.about["results"]["time_over"],
+        exploring.exploration.search.seconds,
     )
+
+
+def _kept(home: "SearchDir", trials: "Sequence[Trial]") -> "Iterator[tuple[str, str]]":
+    """What each of the runs is that the search keeps now, with what the test gave, and where."""
+    numbers = {trial.id: trial.number for trial in trials}
+    named = home.about["search"]["kept"]
+    for run in (run for run in home.kept() if run.path.name in named):
+        about = run.about
+        number = numbers.get(about.get("trial", ""))
+        what = f"trial {number}" if number is not None else f"{len(about['members'])} averaged"
+        tested = [f"{name} {console.number(v)}" for name, v in about["results"]["test"].items()]
+        yield f"{what}, test {', '.join(tested)}", str(run)
