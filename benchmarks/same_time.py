@@ -29,9 +29,10 @@ from typing import TYPE_CHECKING, Any
 from tables import machine, table
 from turns import PROCESSES, fix_threads
 
-from nnarch import exploration, yamlfile
-from nnarch.domains import Choice
-from nnarch.variable import Variable
+from nnarch import yamlfile
+from nnarch.space import exploration
+from nnarch.space.domains import Choice
+from nnarch.space.variable import Variable
 
 if TYPE_CHECKING:
     import optuna

@@ -22,7 +22,7 @@ import numpy as np
 from tables import machine, table
 
 from nnarch.registry import samplers
-from nnarch.space import Space
+from nnarch.space.space import Space
 
 AFTER = (20, 50, 100)  # points
 FORMATS = {"svm": "{:.5f}", "lda": "{:.2f}", "logreg": "{:.5f}"}

@@ -83,6 +83,15 @@ class Child:
             self._code = self._ask({"poll": self.pid})
         return self._code is not None
 
+    @property
+    def children(self) -> list[int]:
+        """The processes that it has begun, and that have not been waited for."""
+        try:
+            told = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except OSError:
+            return []
+        return list(map(int, told.split()))
+
     def wait(self, patience: float = PATIENCE) -> int:
         """Its exit code, negative if it died of a signal."""
         end = time.monotonic() + patience

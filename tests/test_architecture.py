@@ -19,11 +19,12 @@ SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
     "version", "printable", "machine", "errors", "requirements", "lazy", "patterns", "seeds",
-    "domains", "constraints", "options",
+    "space", "space.domains", "space.constraints", "options",
     "sections", "layerlist", "kinds", "component", "registry", "validate",
-    "openforms", "variable", "counting", "blocknames", "template", "openconfig", "space",
+    "space.forms", "space.variable", "space.counting", "blocknames", "space.template",
+    "space.reading", "space.space",
     "tree", "yamlfile", "plainyaml", "places", "given", "wholepaths", "config", "trial",
-    "progress", "causes", "exploration",
+    "progress", "causes", "space.exploration",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",
@@ -78,28 +79,32 @@ COMPUTE = (
     "stacked.activation", "stacked.padded",
     "stacked.mapped", "stacked.update", "stacked.member", "stacked.steps", "stacked.stack",
     "stacked.grouping", "stacked", "predictor", "averaged",
-    "prediction", "pareto",
+    "prediction", "findings.pareto",
     "samplers.sampler", "samplers.unseen", "samplers.mutation", "samplers.random",
     "samplers.grid", "samplers.quasirandom", "samplers.evolution", "samplers.features",
     "samplers.process", "samplers.gp", "samplers.study", "samplers.tpe", "samplers.nsga2",
     "samplers", "pruners.pruner", "pruners.halving", "pruners.hyperband", "pruners",
-    "ranking", "encoding", "importance", "contrasts", "effects",
+    "findings", "findings.ranking", "findings.encoding", "findings.importance",
+    "findings.contrasts", "findings.effects",
 )  # fmt: skip
 DISK = (
     "files", "framefile", "history", "lock", "checkpoint", "checkpoints", "rundir",
-    "members", "trials", "leaders", "searchdir", "runlist",
-    "runfilter", "runrow", "runtable", "comparison",
+    "members", "trials", "leaders", "searchdir", "listing", "listing.runlist",
+    "listing.runfilter", "listing.runrow", "listing.runtable", "listing.comparison",
 )  # fmt: skip
 JOBS = (
-    "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "searchconfig",
-    "warmstart", "experiment", "opening", "snapshot", "keeper", "run", "resumption", "trained", "ensemble",
-    "workers", "limits", "underway", "trialtraining", "earlier", "proposals", "exploring", "searchopening", "tasks", "tally",
-    "rounds", "pace", "searching",
+    "provenance", "interrupts", "plugins", "folds", "compatibility", "runconfig", "warmstart",
+    "experiment", "opening", "snapshot", "keeper", "run", "resumption", "trained", "ensemble",
+    "searching", "searching.config", "searching.workers", "searching.limits",
+    "searching.underway", "searching.trialtraining", "searching.earlier", "searching.proposals",
+    "searching.exploring", "searching.opening", "searching.tasks", "searching.tally",
+    "searching.rounds", "searching.pace", "searching.search",
     "recipes", "starter", "check.datapage", "check.datareport", "check.timing",
     "check.networkreport", "check.networkpage", "check", "describe",
 )  # fmt: skip
 EDGE = (
-    "__init__", "console", "tables", "searchpage", "effectspage", "searchsummary", "preview", "ending", "commands",
+    "__init__", "console", "tables", "pages", "pages.searchpage", "pages.effectspage",
+    "pages.searchsummary", "pages.preview", "ending", "commands",
     "commands.output", "commands.arguments", "commands.init", "commands.check",
     "commands.search", "commands.train", "commands.inference", "commands.compare",
     "commands.components", "cli", "__main__",

@@ -24,7 +24,8 @@ import torch
 
 from conftest import SOURCE, Command, error_lines
 from harness import Child, Start
-from nnarch import checkpoint, requirements, runlist
+from nnarch import checkpoint, requirements
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 
 TABLE = "a,b,y\n" + "".join(f"{n},{n % 7},{n * 2}\n" for n in range(200))

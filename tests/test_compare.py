@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from conftest import Command, error_lines
-from nnarch import runlist, tables, yamlfile
+from nnarch import tables, yamlfile
 from nnarch.errors import UsageError
+from nnarch.listing import runlist
 from nnarch.tables import Cell
 
 CONFIG = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch.domains import Choice, Domain, Float, Int
+from nnarch.space.domains import Choice, Domain, Float, Int
 
 SHARES = st.floats(0, 1, exclude_max=True)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from nnarch import contrasts
-from nnarch.effects import Effects, Influence, measured
-from nnarch.ranking import Row
+from nnarch.findings import contrasts
+from nnarch.findings.effects import Effects, Influence, measured
+from nnarch.findings.ranking import Row
 from nnarch.trial import Trial
 
 ACTIVATIONS = {"relu": 0.0, "gelu": -0.3, "tanh": 0.5}

@@ -18,9 +18,10 @@ import nnarch
 from bits import differences
 from harness import Start
 from nnarch import config as configs
-from nnarch import experiment, resumption, runlist
+from nnarch import experiment, resumption
 from nnarch import run as runs
 from nnarch.component import Component
+from nnarch.listing import runlist
 from nnarch.registry import optimizers, schedules
 from nnarch.rundir import RunDir
 from nnarch.validate import json_schema

@@ -14,8 +14,8 @@ from conftest import JUNK, SCALARS, valid_configs
 from nnarch import config as configs
 from nnarch import yamlfile
 from nnarch.errors import ConfigError
-from nnarch.exploration import load
-from nnarch.space import Point, Space
+from nnarch.space.exploration import load
+from nnarch.space.space import Point, Space
 
 SPACE = """\
 data: {source: synthetic, rows: 60}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnarch import pareto
+from nnarch.findings import pareto
 
 SMALL = st.integers(0, 4).map(float)  # so that many are equal
 NUMBERS = SMALL | st.floats(-1e300, 1e300) | st.sampled_from([math.nan, math.inf, -math.inf])

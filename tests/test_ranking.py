@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnarch.ranking import best, compared, front
+from nnarch.findings.ranking import best, compared, front
 from nnarch.trial import Trial
 
 

@@ -11,8 +11,8 @@ import nnarch
 from bits import differences
 from conftest import TINY, Command, error_lines
 from harness import Start
-from nnarch import runlist
 from nnarch.errors import ConfigError, Diverged
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 from test_exact_resume import BASE, left_after
 

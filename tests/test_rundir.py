@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from nnarch import history, runlist
+from nnarch import history
 from nnarch.errors import MachineError, NnarchError, RunBusy, RunError, UsageError
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 
 NAME = re.compile(r"\d{8}-\d{6}-tiny-[0-9a-f]{6}")
@@ -550,7 +551,7 @@ def test_a_run_is_a_path_wherever_one_is_wanted(tmp_path: Path):
 def test_listing_runs_does_not_wait_for_torch(tmp_path: Path):
     scored(tmp_path, "20250101-000000-a-000000", val_loss=2.0)
     code = (
-        "import sys; from pathlib import Path; from nnarch import runlist; "
+        "import sys; from pathlib import Path; from nnarch.listing import runlist; "
         f"runlist.find('@best:val_loss', Path({str(tmp_path)!r})).history; "
         "sys.exit('torch' in sys.modules)"
     )

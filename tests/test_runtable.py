@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import JUNK
-from nnarch import comparison, runfilter, yamlfile
+from nnarch import yamlfile
 from nnarch.errors import RunError, UsageError
+from nnarch.listing import comparison, runfilter
+from nnarch.listing.runrow import Row
+from nnarch.listing.runtable import Table, table
 from nnarch.rundir import RunDir
-from nnarch.runrow import Row
-from nnarch.runtable import Table, table
 
 FIGURES = st.none() | st.floats() | st.integers() | st.text(max_size=3) | st.booleans()
 

@@ -23,7 +23,7 @@ from nnarch.samplers.gp import levelled
 from nnarch.samplers.mutation import mutated
 from nnarch.samplers.sampler import Sampler
 from nnarch.samplers.unseen import Unseen, drawn, key
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 RATE = {"float": [1e-3, 1.0], "log": True}
 OPEN: dict[str, Any] = {

@@ -6,7 +6,6 @@ alone is tested in `test_stacked.py`.
 
 import json
 import math
-import os
 import re
 import signal
 import time
@@ -18,13 +17,13 @@ import pytest
 
 from conftest import Command, error_lines
 from harness import Start
-from nnarch.earlier import told
 from nnarch.errors import ConfigError
-from nnarch.exploration import load
-from nnarch.exploring import prepare
-from nnarch.proposals import Proposals
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
+from nnarch.searching.earlier import told
+from nnarch.searching.exploring import prepare
+from nnarch.searching.proposals import Proposals
+from nnarch.space.exploration import load
 from nnarch.trial import Trial
 
 TRIALS = 12
@@ -163,53 +162,6 @@ def test_a_stack_gives_what_training_alone_gives(
         assert dict(one.figures) == pytest.approx(dict(other.figures), rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.share(2, 50)
-def test_a_killed_search_ends_with_exactly_its_trials(
-    child: Start, config: Path, tmp_path: Path, seed: int
-) -> None:
-    begun = child("search", config, "-q", "search.workers=2", "epochs=40")
-    end = time.monotonic() + 60
-    while not begun.ended() and time.monotonic() < end:
-        found = list((tmp_path / "runs").glob("*/trials.jsonl"))
-        if found and found[0].stat().st_size > seed * 1000:
-            break
-        time.sleep(0.005)
-    begun.kill(signal.SIGKILL)
-    begun.wait()
-    search = only_search(tmp_path)
-    went_on = child("resume", search.path, "-q")
-    assert went_on.wait() == 0, went_on.stderr
-    trials = of(search)
-    assert len(trials) == len({trial.id for trial in trials}) == TRIALS
-    assert {trial.status for trial in trials} == {"finished"}
-
-
-@pytest.mark.share(1, 50)
-def test_a_worker_that_is_killed_loses_no_trial(
-    child: Start, config: Path, tmp_path: Path, seed: int
-) -> None:
-    begun = child("search", config, "-q", "search.workers=2", "epochs=60")
-    time.sleep(seed / 500)
-    end, killed = time.monotonic() + 30, False
-    while not killed and not begun.ended() and time.monotonic() < end:
-        for worker in workers_of(begun.pid):
-            os.kill(worker, signal.SIGKILL)
-            killed = True
-            break
-    assert killed
-    assert begun.wait() == 0, begun.stderr
-    trials = of(only_search(tmp_path))
-    assert len(trials) == len({trial.id for trial in trials}) == TRIALS
-    assert {trial.status for trial in trials} == {"finished"}
-
-
-def workers_of(pid: int) -> list[int]:
-    try:
-        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except OSError:
-        return []
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_signal_ends_a_search_that_goes_on_later(
     child: Start, config: Path, tmp_path: Path, workers: int
@@ -220,7 +172,7 @@ def test_a_signal_ends_a_search_that_goes_on_later(
     while not list((tmp_path / "runs").glob("*/run.json")) and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(0.1)
-    began = workers_of(begun.pid)
+    began = begun.children
     begun.kill(signal.SIGTERM)
     assert begun.wait() == 143, begun.stderr
     search = only_search(tmp_path)

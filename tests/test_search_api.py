@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import nnarch
-from nnarch import ranking
 from nnarch.errors import ConfigError, DataError, RunError, SearchFailed
+from nnarch.findings import ranking
 from nnarch.progress import Progress
 from nnarch.searchdir import SearchDir
 
@@ -152,3 +152,20 @@ def test_processes_compute_where_this_one_has_with_several_threads(
     search = nnarch.search(OPEN, bounds, "model.widths=[{int: [100, 400]}]", runs_dir=tmp_path)
     assert [trial.status for trial in search.trials.read()] == ["finished"] * 4
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_a_stack_gives_what_training_alone_gives(tmp_path: Path) -> None:
+    model = {"widths": [{"int": [1, 9]}, 5], "dropout": {"choice": [0.0, 0.3]}}
+    of_each = []
+    for exact in (False, True):
+        home = tmp_path / str(exact)
+        search = nnarch.search(
+            OPEN, "search.trials=6", model=model, device="cuda", runs_dir=home, exact=exact
+        )
+        of_each.append({trial.id: dict(trial.figures) for trial in search.trials.read()})
+    stacked, alone = of_each
+    assert stacked.keys() == alone.keys()
+    for id, figures in alone.items():
+        assert stacked[id] == pytest.approx(figures, rel=1e-3)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from nnarch import runlist, searchdir
+from nnarch import searchdir
 from nnarch.errors import NnarchError, RunBusy, RunError, UsageError
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.trial import Trial
@@ -75,7 +76,8 @@ def test_the_runs_that_it_keeps_are_ordinary_and_told_best_first(tmp_path: Path)
 
 def test_the_newest_search_of_the_same_is_found(tmp_path: Path) -> None:
     assert searchdir.same(tmp_path / "none", "a") is None
-    old, other = create(tmp_path, "a"), create(tmp_path, "b")
+    create(tmp_path, "a")
+    other = create(tmp_path, "b")
     done = create(tmp_path, "a", "finished", name="z")
     with RunDir.create(tmp_path, "r", "", "", {"search": {"identity": "a"}}):
         pass
@@ -89,8 +91,7 @@ def test_the_newest_search_of_the_same_is_found(tmp_path: Path) -> None:
         return search and search.path
 
     assert found(searchdir.same(tmp_path, "a")) == done.path
-    assert found(searchdir.unfinished(tmp_path, "a")) == old.path
-    assert found(searchdir.unfinished(tmp_path, "b")) == other.path
+    assert found(searchdir.same(tmp_path, "b")) == other.path
     assert searchdir.same(tmp_path, "c") is None
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from nnarch import ranking, searchpage, searchsummary
-from nnarch.effects import Difference, Effects, Influence, Level, SizeClass
+from nnarch.findings import ranking
+from nnarch.findings.effects import Difference, Effects, Influence, Level, SizeClass
+from nnarch.pages import searchpage, searchsummary
+from nnarch.pages.searchsummary import Outcome
 from nnarch.progress import Progress
-from nnarch.searchsummary import Outcome
 from nnarch.trial import NO_TIME, Trial
 
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnarch.domains import Choice, Float, Int
 from nnarch.errors import ConfigError
 from nnarch.layerlist import parse
-from nnarch.openforms import is_open, open_values
-from nnarch.space import Space
+from nnarch.space.domains import Choice, Float, Int
+from nnarch.space.forms import is_open, open_values
+from nnarch.space.space import Space
 from nnarch.tree import differences
 
 

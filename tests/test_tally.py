@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nnarch.searchdir import SearchDir
-from nnarch.tally import Tally
+from nnarch.searching.tally import Tally
 from nnarch.trial import Status, Trial
 
 
@@ -77,7 +77,7 @@ def test_what_is_fresh_is_told_once(home: SearchDir):
 
 
 def test_who_leads_is_a_trial_of_the_best_point(home: SearchDir, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("nnarch.tally.SELDOM", 0)  # which would make it depend on time
+    monkeypatch.setattr("nnarch.searching.tally.SELDOM", 0)  # which would make it depend on time
     tally = told(home)
     assert tally.leader() is None
     tally.record(TRIALS[4:])

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnarch import config as configs
-from nnarch.proposals import Planned
-from nnarch.tasks import MANY, dealt
+from nnarch.searching.proposals import Planned
+from nnarch.searching.tasks import MANY, dealt
 from nnarch.trial import Trial
 
 Alike = tuple[int, str, str, int]  # layers, activation, optimizer and seed

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nnarch.workers import Done, Here, Told, Work, Workers
+from nnarch.searching.workers import Done, Here, Told, Work, Workers
 
 # A test's process may have threads, which newer Pythons warn of where one forks.
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -123,7 +123,7 @@ def test_none_is_left_behind():
 
 AFTER_THREADS = """
 import torch
-from nnarch.workers import Told, Workers
+from nnarch.searching.workers import Told, Workers
 
 large = torch.ones(1 << 18)
 

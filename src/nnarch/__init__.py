@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nnarch.config import Config
-    from nnarch.exploring import Exploring
     from nnarch.predictor import Predictor
     from nnarch.registry import Builder
     from nnarch.rundir import RunDir
     from nnarch.searchdir import SearchDir
+    from nnarch.searching.exploring import Exploring
 
 __version__ = VERSION
 __all__ = ["build", "cross_validate", "evaluate", "load", "register", "resume", "search", "train"]
@@ -117,11 +117,11 @@ def search(
 
     Raises: nnarch.errors.NnarchError; SearchFailed where trials failed, after all else is done.
     """
-    from nnarch import exploration
+    from nnarch.space import exploration
 
     explored = exploration.load(config, overrides, changes)
 
-    from nnarch.exploring import prepare, start
+    from nnarch.searching.exploring import prepare, start
 
     exploring = prepare(explored, exact)
     with start(exploring, Path(runs_dir), ["nnarch.search"], overrides) as home:
@@ -130,8 +130,8 @@ def search(
 
 
 def _explore(exploring: "Exploring", home: "SearchDir", each: Each, ensemble: int = 0) -> None:
-    from nnarch import searching
     from nnarch.errors import SearchFailed
+    from nnarch.searching import search as searching
 
     # Closed at once, should `each` raise: a notebook keeps what was raised, and all that it holds.
     with contextlib.closing(searching.explore(exploring, home, ensemble_of=ensemble)) as states:
@@ -183,7 +183,8 @@ def resume(
         each: called with the record of every epoch; as of `search`.
         changed_data: go on although the data is not what it was.
     """
-    from nnarch import runlist, searchdir
+    from nnarch import searchdir
+    from nnarch.listing import runlist
 
     found = runlist.find(str(run), Path(runs_dir), kind=None)
     if searchdir.is_search(found):
@@ -205,12 +206,12 @@ def resume(
 def _resume_search(
     home: "SearchDir", overrides: Sequence[str], each: Each, changed_data: bool
 ) -> "SearchDir":
-    from nnarch import searchconfig
+    from nnarch.searching import config as searchconfig
 
     with home.lock():
         explored = searchconfig.load(home, overrides)
 
-        from nnarch.exploring import resume
+        from nnarch.searching.exploring import resume
 
         _explore(resume(home, explored, changed_data), home, each)
     return home
@@ -250,7 +251,8 @@ def evaluate(
         data: a file to measure instead, with the same columns.
         metrics: more of them than the run was trained with.
     """
-    from nnarch import runlist, trained
+    from nnarch import trained
+    from nnarch.listing import runlist
 
     found = runlist.find(str(run), Path(runs_dir))
     measured = trained.evaluate_run(found, split, Path(data) if data else None, metrics)
@@ -259,7 +261,8 @@ def evaluate(
 
 def load(run: "RunDir | str | Path", *, runs_dir: str | Path = "runs") -> "Predictor":
     """The trained network of a run: `.predict(table)`, and `.network`, a plain `nn.Module`."""
-    from nnarch import runlist, trained
+    from nnarch import trained
+    from nnarch.listing import runlist
 
     return trained.load(runlist.find(str(run), Path(runs_dir)))
 

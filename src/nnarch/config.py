@@ -17,12 +17,12 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from nnarch import yamlfile
 from nnarch.errors import ConfigError, Fault, Path, undotted
 from nnarch.given import Given, merged
-from nnarch.openforms import open_values
 from nnarch.options import WHOLE, Count, FilePath, Named
 from nnarch.places import Moved, Places, located, untold
 from nnarch.registry import REGISTRIES, suggestion
 from nnarch.sections import Average, Clip, EarlyStopping, Pattern, Search, Section
-from nnarch.space import Space
+from nnarch.space.forms import open_values
+from nnarch.space.space import Space
 from nnarch.tree import Tree
 from nnarch.validate import dotted, fill, shortened
 from nnarch.wholepaths import whole_paths

@@ -126,7 +126,7 @@ KINDS = (
         "sampler",
         "nnarch.samplers",
         ("space", "objectives", "seed"),
-        "given the space (nnarch.space.Space), how many objectives there are, all to be made "
+        "given the space (nnarch.space.space.Space), how many objectives there are, all to be made "
         "small, and a seed; returns what has `ask` and `tell` (nnarch.samplers.sampler.Sampler)",
         marks=("ask",),
     ),

@@ -178,23 +178,16 @@ def is_search(home: RunDir) -> bool:
 
 
 def same(root: Path, identity: str) -> SearchDir | None:
-    """The newest search below `root` whose run.json says this `search.identity`."""
-    return next(_searches(root, identity), None)
+    """The newest search below `root` whose run.json says this `search.identity`.
 
-
-def unfinished(root: Path, identity: str) -> SearchDir | None:
-    """The newest of those that have not finished."""
-    found = _searches(root, identity)
-    return next((search for search in found if search.about.get("status") != "finished"), None)
-
-
-def _searches(root: Path, identity: str) -> Iterator[SearchDir]:
-    """Newest first; a directory that is damaged hides no other."""
+    A directory that is damaged hides no other.
+    """
     for name in reversed(rundir.names(root)):
         with contextlib.suppress(RunError):
             search = SearchDir.open(root / name)
             if _told(search.about, "identity") == identity:
-                yield search
+                return search
+    return None
 
 
 def _told(about: Mapping[str, Any], key: str) -> Any:

@@ -14,8 +14,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from nnarch import console
+from nnarch.listing.runfilter import is_number, told
 from nnarch.printable import printable
-from nnarch.runfilter import is_number, told
 
 LONGEST = 40  # characters of a cell
 GAP = "  "

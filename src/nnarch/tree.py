@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nnarch.errors import ConfigError
-from nnarch.openforms import is_open
 from nnarch.sections import DataOptions, OptimizerOptions, ScheduleOptions
+from nnarch.space.forms import is_open
 from nnarch.validate import Path, dotted, shortened
 
 _SHARED: dict[Path, Mapping[str, Any]] = {

@@ -15,11 +15,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from nnarch import config as configs
-from nnarch import runlist
 from nnarch.checkpoint import Checkpoint
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import ConfigError, RunError
+from nnarch.listing import runlist
 from nnarch.members import ENSEMBLE
 from nnarch.optim.groups import few
 from nnarch.rundir import ABOUT, CHECKPOINTS, RunDir

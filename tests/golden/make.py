@@ -21,8 +21,9 @@ from typing import Any
 
 import nnarch
 from nnarch import config as configs
-from nnarch import experiment, framefile, keeper, rundir, runlist, trained
+from nnarch import experiment, framefile, keeper, rundir, trained
 from nnarch import run as runs
+from nnarch.listing import runlist
 
 HERE = Path("/tmp/nnarch-golden")  # where the data lies, as the runs will say for ever
 KEPT = Path(__file__).parent / nnarch.__version__

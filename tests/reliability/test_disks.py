@@ -20,7 +20,7 @@ import pytest
 
 import nnarch
 from harness import Child, Start, Tally
-from nnarch import runlist
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 from outcome import halfway, outcome
 

@@ -20,9 +20,9 @@ import pytest
 
 from bits import differences
 from harness import Child, Start, Tally
-from nnarch import runlist
 from nnarch.errors import RunError
 from nnarch.files import TEMPORARY
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 
 CONFIGS = {

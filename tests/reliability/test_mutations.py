@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from conftest import TINY, mutated_configs, valid_configs
 from harness import Start, Tally
-from nnarch import runlist, yamlfile
+from nnarch import yamlfile
 from nnarch.config import Config, load
 from nnarch.errors import ConfigError
+from nnarch.listing import runlist
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEXTS = [path.read_bytes() for path in sorted(CONFIGS.glob("*.yaml"))]

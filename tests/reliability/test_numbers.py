@@ -17,8 +17,8 @@ import yaml
 
 from conftest import error_lines
 from harness import Start, Tally
-from nnarch import runlist
 from nnarch.config import load
+from nnarch.listing import runlist
 
 NUMERALS = {  # as written: the number that a person reads
     "0": 0,

@@ -23,7 +23,8 @@ import pytest
 
 import nnarch
 from harness import Child, Start, Tally
-from nnarch import interrupts, runlist
+from nnarch import interrupts
+from nnarch.listing import runlist
 from nnarch.rundir import RunDir
 from outcome import halfway, outcome
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import Start, Tally
-from nnarch import runlist
+from nnarch.listing import runlist
 
 AT_ONCE = (20, 100)
 

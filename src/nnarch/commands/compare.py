@@ -12,7 +12,7 @@ from nnarch.commands.arguments import Debug, RunsDir, listed
 from nnarch.commands.output import put
 
 if TYPE_CHECKING:
-    from nnarch.comparison import Comparison, Line
+    from nnarch.listing.comparison import Comparison, Line
     from nnarch.tables import Cell
 
 Format = Annotated[
@@ -53,7 +53,7 @@ def runs(
     A key is one of the config (optimizer.lr), of run.json (results.best.val_loss), or short:
     val_loss, test_loss, val_rmse, test_rmse, parameters, epochs, ...
     """
-    from nnarch import runfilter, runlist, runtable
+    from nnarch.listing import runfilter, runlist, runtable
     from nnarch.tables import cell
 
     conditions = [runfilter.parse(text) for text in where or []]
@@ -97,7 +97,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Set runs side by side: where their configs differ, their figures, and the best of each."""
-    from nnarch import comparison
+    from nnarch.listing import comparison
 
     compared = comparison.compare(comparison.find(runs, runs_dir), everything)
     if format == "json":

@@ -35,7 +35,7 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a trained network: the loss, the task's metrics, and which classes it confuses."""
-    from nnarch import runlist
+    from nnarch.listing import runlist
 
     if split not in ("train", "val", "test"):
         raise UsageError(f"--split: got {split!r}; expected train, val or test")
@@ -83,7 +83,8 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Predict from new rows: numbers in the target's units, or classes and their probabilities."""
-    from nnarch import framefile, runlist
+    from nnarch import framefile
+    from nnarch.listing import runlist
 
     if output:
         framefile.check(output, force)

@@ -20,9 +20,9 @@ from nnarch.commands.arguments import (
 from nnarch.commands.output import put
 
 if TYPE_CHECKING:
-    from nnarch.exploring import Exploring
+    from nnarch.pages.searchsummary import Outcome
     from nnarch.searchdir import SearchDir
-    from nnarch.searchsummary import Outcome
+    from nnarch.searching.exploring import Exploring
     from nnarch.trial import Trial
 
 
@@ -48,14 +48,15 @@ def search(
 
     The same command again finishes what is missing.
     """
-    from nnarch import exploration as explorations
+    from nnarch.space import exploration as explorations
 
     files, overrides = files_and_overrides(config)
     import_plugins(plugin)
     explored = explorations.load(files, overrides)
 
-    from nnarch import preview, provenance
-    from nnarch.exploring import prepare, start
+    from nnarch import provenance
+    from nnarch.pages import preview
+    from nnarch.searching.exploring import prepare, start
 
     exploring = prepare(explored, exact)
     if dry_run:
@@ -72,9 +73,11 @@ def follow(
     exploring: "Exploring", home: "SearchDir", quiet: bool, as_json: bool, ensemble: int = 0
 ) -> None:
     """Search to the end before a person's eyes, then say what was found."""
-    from nnarch import interrupts, searching, searchpage
+    from nnarch import interrupts
     from nnarch.errors import SearchFailed
-    from nnarch.searchopening import sentences
+    from nnarch.pages import searchpage
+    from nnarch.searching import search as searching
+    from nnarch.searching.opening import sentences
 
     failure = None
     if not quiet:
@@ -94,7 +97,7 @@ def follow(
 
 def _tell(exploring: "Exploring", home: "SearchDir", quiet: bool, as_json: bool) -> None:
     from nnarch import files as disk
-    from nnarch import searchsummary
+    from nnarch.pages import searchsummary
 
     outcome = _outcome(exploring, home)
     if not quiet:
@@ -103,8 +106,8 @@ def _tell(exploring: "Exploring", home: "SearchDir", quiet: bool, as_json: bool)
 
 
 def _outcome(exploring: "Exploring", home: "SearchDir") -> "Outcome":
-    from nnarch import effects, ranking
-    from nnarch.searchsummary import Outcome
+    from nnarch.findings import effects, ranking
+    from nnarch.pages.searchsummary import Outcome
 
     trials, objectives, higher = home.trials.read(), home.objectives, home.higher
     rows = ranking.best(trials, objectives, higher)

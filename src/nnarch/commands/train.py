@@ -140,7 +140,8 @@ def resume(
     It may have been interrupted, killed, or want more epochs: nnarch resume @last epochs=50
     """
     from nnarch import files as disk
-    from nnarch import members, runlist, searchdir
+    from nnarch import members, searchdir
+    from nnarch.listing import runlist
 
     found, overrides = runlist.find(run, runs_dir, kind=None), changes or []
     if searchdir.is_search(found):
@@ -166,15 +167,16 @@ def _search_on(
     quiet: bool,
 ) -> None:
     """Finish what is missing of a search."""
-    from nnarch import searchconfig, searchdir
+    from nnarch import searchdir
     from nnarch.commands.search import follow
+    from nnarch.searching import config as searchconfig
 
     import_plugins(plugin)
     home = searchdir.SearchDir.open(found.path)
     with home.lock():
         explored = searchconfig.load(home, overrides)
 
-        from nnarch.exploring import resume as taken_up
+        from nnarch.searching.exploring import resume as taken_up
 
         follow(taken_up(home, explored, changed_data), home, quiet, as_json)
 

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from nnarch.component import Component
-from nnarch.errors import ConfigError, cause
+from nnarch.errors import OUT_OF_MEMORY, ConfigError, MachineError, cause, is_out_of_memory
 from nnarch.layerlist import BESIDE
 from nnarch.registry import layer as registered
 from nnarch.registry import suggestion
@@ -178,7 +178,8 @@ class LayerKind:
     def make(self, arguments: Mapping[str, Any]) -> nn.Module:
         """The module, on torch's current device.
 
-        Raises: ConfigError with what torch says of its arguments.
+        Raises: ConfigError with what torch says of its arguments; MachineError where memory runs
+            out.
         """
         if self.component:
             return self.component.build(arguments)
@@ -188,6 +189,8 @@ class LayerKind:
             try:
                 return getattr(nn, self.name)(**given)
             except Exception as error:
+                if is_out_of_memory(error):
+                    raise MachineError(OUT_OF_MEMORY) from error
                 raise ConfigError(said(error)) from error
 
 

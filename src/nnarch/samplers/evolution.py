@@ -11,14 +11,14 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from nnarch import pareto
+from nnarch.findings import pareto
 from nnarch.lazy import LazyModule
 from nnarch.options import Count
 from nnarch.registry import samplers
 from nnarch.samplers.mutation import mutated
 from nnarch.samplers.unseen import Unseen
 from nnarch.seeds import derive
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 if TYPE_CHECKING:
     import numpy as np

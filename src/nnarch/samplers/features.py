@@ -7,10 +7,10 @@ one-hot. An inactive variable says nothing: its share is the middle one, and no 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nnarch.domains import Choice
 from nnarch.lazy import LazyModule
-from nnarch.space import Point, Space
-from nnarch.template import Variable
+from nnarch.space.domains import Choice
+from nnarch.space.space import Point, Space
+from nnarch.space.template import Variable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,7 @@ from nnarch.samplers.mutation import mutated
 from nnarch.samplers.quasirandom import spread
 from nnarch.samplers.unseen import Unseen, drawn, key
 from nnarch.seeds import derive
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from itertools import islice
 
 from nnarch.options import Count
 from nnarch.registry import samplers
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 
 @samplers.register(name="grid")

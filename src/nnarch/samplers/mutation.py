@@ -8,8 +8,8 @@ the change makes others active, as a deeper network has one more width, those ar
 from random import Random
 from typing import Any
 
-from nnarch.domains import Choice
-from nnarch.space import Point, Space, Variable
+from nnarch.space.domains import Choice
+from nnarch.space.space import Point, Space, Variable
 
 NEAR = 0.1  # deviation of a small step, as a share of the domain
 ANYWHERE = 0.2  # of the changes are to any value

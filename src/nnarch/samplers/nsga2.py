@@ -9,7 +9,7 @@ from nnarch.options import WHOLE
 from nnarch.registry import samplers
 from nnarch.samplers.study import Study
 from nnarch.seeds import derive
-from nnarch.space import Space
+from nnarch.space.space import Space
 
 if TYPE_CHECKING:
     from optuna import samplers as theirs

@@ -12,7 +12,7 @@ from nnarch.lazy import LazyModule
 from nnarch.registry import samplers
 from nnarch.samplers.unseen import Unseen
 from nnarch.seeds import derive
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 if TYPE_CHECKING:
     from scipy.stats import qmc

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nnarch.registry import samplers
 from nnarch.samplers.unseen import Unseen
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 
 @samplers.register(name="random")

@@ -8,7 +8,7 @@ learns nothing from it is free not to listen.
 from collections.abc import Sequence
 from typing import Protocol
 
-from nnarch.space import Point
+from nnarch.space.space import Point
 
 
 class Sampler(Protocol):

@@ -14,12 +14,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from nnarch.domains import Choice, Domain
 from nnarch.errors import MachineError
 from nnarch.lazy import LazyModule
 from nnarch.samplers.unseen import Unseen, key
-from nnarch.space import Point, Space
-from nnarch.template import Variable
+from nnarch.space.domains import Choice, Domain
+from nnarch.space.space import Point, Space
+from nnarch.space.template import Variable
 
 if TYPE_CHECKING:
     import optuna

@@ -10,7 +10,7 @@ from itertools import count, islice
 from random import Random
 
 from nnarch.seeds import derive
-from nnarch.space import Point, Space
+from nnarch.space.space import Point, Space
 
 TRIES = 200  # points in a row that were known, beyond as many as there are
 LISTED = 1_000_000  # points of the largest space that is listed

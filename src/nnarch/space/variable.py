@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnarch.domains import Choice, Domain
 from nnarch.errors import Path
-from nnarch.openforms import labels
+from nnarch.space.domains import Choice, Domain
+from nnarch.space.forms import labels
 
 
 @dataclass(frozen=True, eq=False)

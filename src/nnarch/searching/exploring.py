@@ -13,28 +13,20 @@ from typing import Any
 
 import torch
 
-from nnarch import (
-    compatibility,
-    devices,
-    earlier,
-    experiment,
-    machine,
-    plugins,
-    searchdir,
-    warmstart,
-)
+from nnarch import compatibility, devices, experiment, machine, plugins, searchdir, warmstart
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import DataError, NnarchError
-from nnarch.exploration import Exploration
 from nnarch.models import network as networks
-from nnarch.proposals import higher
 from nnarch.provenance import now, provenance
 from nnarch.registry import losses, samplers, suggestion
 from nnarch.resumption import ENDED
 from nnarch.searchdir import SearchDir
+from nnarch.searching import earlier
+from nnarch.searching.proposals import higher
+from nnarch.searching.trialtraining import data_key
+from nnarch.space.exploration import Exploration
 from nnarch.trial import COSTS, Trial
-from nnarch.trialtraining import data_key
 
 ONE = ("auto", 1)  # threads of a trial
 OF_SHAPES = ("model", "data", "loss")  # what decides which tensors a network has
@@ -161,7 +153,7 @@ def resume(home: SearchDir, exploration: Exploration, changed_data: bool = False
     """Bring a search, which the caller holds, to where it goes on from.
 
     Args:
-        exploration: what it is to explore now, as `searchconfig.load` gives it.
+        exploration: what it is to explore now, as `searching.config.load` gives it.
         changed_data: go on although the data is not what trials were trained on.
 
     Raises: ConfigError, DataError, RunError or MachineError, with nothing written.

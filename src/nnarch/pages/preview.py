@@ -7,17 +7,17 @@ what a preview lets pass is what a search would train, and what it refuses a sea
 from collections.abc import Iterator, Sequence
 
 from nnarch import causes, experiment
-from nnarch.domains import Choice, Float
 from nnarch.errors import NnarchError
-from nnarch.exploring import Exploring
 from nnarch.models.network import Size
+from nnarch.pages.searchpage import choices
 from nnarch.printable import printable
-from nnarch.proposals import Planned, Proposals
-from nnarch.searchopening import sentences
-from nnarch.searchpage import choices
+from nnarch.searching.exploring import Exploring
+from nnarch.searching.opening import sentences
+from nnarch.searching.proposals import Planned, Proposals
+from nnarch.searching.trialtraining import data_key
+from nnarch.space.domains import Choice, Float
+from nnarch.space.variable import Variable
 from nnarch.trial import Trial, text_of
-from nnarch.trialtraining import data_key
-from nnarch.variable import Variable
 
 SAMPLES = 20  # points that are made
 SHOWN = 5

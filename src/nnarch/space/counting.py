@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from nnarch.domains import Domain
-from nnarch.variable import Variable
+from nnarch.space.domains import Domain
+from nnarch.space.variable import Variable
 
 WIDE = 16  # a range of so many integers is gone through whole in a grid
 

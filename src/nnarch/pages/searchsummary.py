@@ -11,18 +11,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnarch import causes, console, effectspage
+from nnarch import causes, console
 from nnarch.console import duration, number
-from nnarch.effectspage import bare_table
-from nnarch.searchpage import cause_of, choices, figure, one_line
+from nnarch.pages import effectspage
+from nnarch.pages.effectspage import bare_table
+from nnarch.pages.searchpage import cause_of, choices, figure, one_line
 from nnarch.trial import Trial
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from nnarch.effects import Effects
-    from nnarch.ranking import Row
+    from nnarch.findings.effects import Effects
+    from nnarch.findings.ranking import Row
 
 BEST, FRONT, CAUSES = 10, 20, 5  # rows of each block
 ENDINGS = ("finished", "pruned", "broken off", "failed", "refused")
@@ -146,7 +147,7 @@ def _figures(objectives: Sequence[str], row: "Row") -> list[str]:
 
 def _sure(outcome: Outcome) -> str:
     """Which of the best ten the seeds do not tell from the best."""
-    from nnarch.ranking import compared
+    from nnarch.findings.ranking import compared
 
     if not outcome.rows or len(outcome.objectives) > 1:
         return ""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnarch.blocknames import numbered
-from nnarch.counting import Measure, Ways, either, taking, together
 from nnarch.errors import Path
-from nnarch.variable import Variable
+from nnarch.space.counting import Measure, Ways, either, taking, together
+from nnarch.space.variable import Variable
 
 Draw = Callable[[Variable], Any]
 Origin = tuple[Path, Path]  # where a part lies in what was made, and where it was written

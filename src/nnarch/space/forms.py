@@ -7,7 +7,7 @@
 
 `default` beside it is the value that is taken where nothing is explored, and those of one `name`
 are one value. What is read here is a single form; what a whole config leaves open is for
-`nnarch.space`.
+`nnarch.space.space`.
 """
 
 import json
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnarch.domains import FARTHEST, Choice, Domain, Float, Int, is_number
 from nnarch.errors import Fault, Path
 from nnarch.registry import suggestion
+from nnarch.space.domains import FARTHEST, Choice, Domain, Float, Int, is_number
 from nnarch.validate import shortened
 
 BESIDE = {  # what may stand beside each form

@@ -3,8 +3,9 @@
 Where a pruner is asked, a round has rungs: all trials are trained to the first, the best of them
 to the next. They wait in the process that trained them, and go on there.
 
-A process that dies takes down what it was training. A trial that was by itself has failed then;
-others may be innocent, and are each tried by themselves.
+A process that dies takes down what it was training, and what waited in it. Of several any may be
+innocent, so each is begun again by itself. So is one that was by itself, but once: a process may
+be killed for what others do on the machine. What comes to no end by itself twice has failed.
 """
 
 import math
@@ -12,15 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnarch import tasks
-from nnarch.limits import Limits
-from nnarch.proposals import Planned
 from nnarch.pruners.pruner import Bracket
-from nnarch.tally import Tally
+from nnarch.searching import tasks
+from nnarch.searching.limits import Limits
+from nnarch.searching.proposals import Planned
+from nnarch.searching.tally import Tally
+from nnarch.searching.trialtraining import TrialTraining
+from nnarch.searching.underway import Outcome
+from nnarch.searching.workers import Done, Here, Told, Workers
 from nnarch.trial import Trial
-from nnarch.trialtraining import TrialTraining
-from nnarch.underway import Outcome
-from nnarch.workers import Done, Here, Told, Workers
 
 PATIENCE = 0.2  # seconds between two looks at what else there is to do
 GRACE = 10.0  # times the limit of a trial, after which a worker that is silent is killed
@@ -50,6 +51,8 @@ class Rounds:
         self._crew, self._tally, self._log = crew, tally, log
         self._limits = limits
         self._planned: dict[str, Trial] = {}
+        self._holders: dict[str, int] = {}  # of trials that wait, the worker in which each does
+        self._suspects: set[str] = set()  # trials that came to no end by themselves, once
         self.running = 0
 
     def go(self, planned: Sequence[Planned], bracket: Bracket) -> Iterator[None]:
@@ -63,26 +66,36 @@ class Rounds:
             for task in tasks.dealt(planned, self._crew.count)
         ]
         for rung, count in zip(bracket.rungs, (*bracket.kept, None), strict=True):
-            waiting: dict[str, tuple[int, Trial]] = {}
-            for worker, outcomes in self._outcomes(queue, rung if count else math.inf):
-                waiting |= {o.trial.id: (worker, o.trial) for o in outcomes if not o.is_over}
+            waiting: dict[str, Trial] = {}
+            for outcomes in self._outcomes(queue, rung if count else math.inf):
+                waiting |= {o.trial.id: o.trial for o in outcomes if not o.is_over}
                 self._ended([outcome for outcome in outcomes if outcome.is_over])
                 yield
             if not count or not waiting:
                 return
-            rows = self._tally.ranked([trial for _, trial in waiting.values()])
+            rows = self._tally.ranked([*waiting.values()])
             chosen = [trial.id for row in rows[:count] for trial in row.trials]
             self._ended(
                 [
                     Outcome(_pruned(trial, count))
-                    for _, trial in waiting.values()
+                    for trial in waiting.values()
                     if trial.id not in chosen
                 ]
             )
-            of_worker: dict[int, list[str]] = {}
-            for id in chosen:
-                of_worker.setdefault(waiting[id][0], []).append(id)
-            queue = [(worker, ("go on", ids)) for worker, ids in of_worker.items()]
+            queue = self._going_on(chosen)
+
+    def _going_on(self, ids: Sequence[str]) -> list[tuple[int | None, Task]]:
+        """Tasks of trials that wait; those whose process has died meanwhile begin anew."""
+        of_worker: dict[int, list[str]] = {}
+        for id in ids:
+            if id in self._holders:
+                of_worker.setdefault(self._holders[id], []).append(id)
+        lost = [self._planned[id] for id in ids if id not in self._holders]
+        self._holders = {}
+        going: list[tuple[int | None, Task]] = [
+            (worker, ("go on", held)) for worker, held in of_worker.items()
+        ]
+        return [*going, *([(None, ("begin", lost))] if lost else [])]
 
     def _ended(self, outcomes: Sequence[Outcome]) -> None:
         # For what there was no time at all, there may be on another day.
@@ -93,7 +106,7 @@ class Rounds:
 
     def _outcomes(
         self, queue: list[tuple[int | None, Task]], until: float
-    ) -> Iterator[tuple[int, list[Outcome]]]:
+    ) -> Iterator[list[Outcome]]:
         """What comes of tasks, each of which any worker does, or the one that is named."""
         limits, busy = replace(self._limits, until=until), {}
         while queue or busy:
@@ -102,28 +115,35 @@ class Rounds:
                     busy[worker] = {o.id if isinstance(o, Trial) else o for o in task[1]}
                     self.running += len(busy[worker])
                     self._crew.send(worker, (*task, limits), self._patience(len(busy[worker])))
-            yield -1, []
+            yield []
             for heard in self._crew.heard(PATIENCE):
                 if isinstance(heard, Told):
                     busy[heard.worker] -= {outcome.trial.id for outcome in heard.message}
                     self.running -= len(heard.message)
-                    yield heard.worker, heard.message
+                    self._holders |= {
+                        o.trial.id: heard.worker for o in heard.message if not o.is_over
+                    }
+                    yield heard.message
                 else:
-                    left = busy.pop(heard.worker)
+                    left = busy.pop(heard.worker, set[str]())  # one that had no task may die too
                     self.running -= len(left)
-                    yield heard.worker, self._after_fault(heard, left, queue)
+                    yield self._after(heard, left, queue)
 
-    def _after_fault(
+    def _after(
         self, done: Done, left: set[str], queue: list[tuple[int | None, Task]]
     ) -> list[Outcome]:
-        """What becomes of trials whose process did not come to their end."""
-        if len(left) > 1 and done.fault is not None:
-            queue += [(None, ("begin", [self._planned[id]])) for id in sorted(left)]
-            return []
+        """What becomes of trials that a worker, which is done, did not bring to their end."""
+        if done.died:
+            held = self._holders.items()
+            self._holders = {id: worker for id, worker in held if worker != done.worker}
         if left and done.fault and "\n" in done.fault:
             self._log(done.fault)
+        failed = left & self._suspects if len(left) == 1 else set[str]()
+        if len(left) == 1:
+            self._suspects |= left
+        queue += [(None, ("begin", [self._planned[id]])) for id in sorted(left - failed)]
         fault = (done.fault or "came to no end").strip().splitlines()[-1]
-        return [Outcome(replace(self._planned[id], status="failed", reason=fault)) for id in left]
+        return [Outcome(replace(self._planned[id], status="failed", reason=fault)) for id in failed]
 
     def _patience(self, trials: int) -> float | None:
         limit = self._limits.seconds

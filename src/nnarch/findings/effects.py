@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from nnarch import contrasts, encoding, importance
-from nnarch.encoding import RARE, Kind, OpenValue
-from nnarch.ranking import Row
+from nnarch.findings import contrasts, encoding, importance
+from nnarch.findings.encoding import RARE, Kind, OpenValue
+from nnarch.findings.ranking import Row
 
 LEAST = 20  # points, below which nothing is told
 A_COLUMN = 3  # points that each column of a regression needs

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnarch import pareto
+from nnarch.findings import pareto
 from nnarch.lazy import LazyModule
 from nnarch.trial import Trial
 

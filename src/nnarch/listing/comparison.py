@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnarch import runlist, searchdir
+from nnarch import searchdir
 from nnarch.errors import RunError, UsageError
+from nnarch.listing import runlist
+from nnarch.listing.runfilter import is_number
+from nnarch.listing.runrow import Row, leaves
 from nnarch.rundir import RunDir
-from nnarch.runfilter import is_number
-from nnarch.runrow import Row, leaves
 from nnarch.searchdir import SearchDir
 
 COSTS = ("parameters", "flops", "seconds")

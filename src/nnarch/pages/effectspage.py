@@ -7,13 +7,13 @@ instead.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnarch.searchpage import figure, labels, one_line
+from nnarch.pages.searchpage import figure, labels, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from nnarch.effects import Difference, Effects, Influence
+    from nnarch.findings.effects import Difference, Effects, Influence
 
 MATTERED = 10  # rows of the table
 
@@ -22,7 +22,7 @@ def blocks(effects: "Effects") -> "list[RenderableType]":
     """One below the other: what clearly mattered, what did not, and the sizes of networks."""
     from rich.text import Text
 
-    from nnarch.effects import LEAST
+    from nnarch.findings.effects import LEAST
 
     objective, count = one_line(effects.objective), f"{effects.points:,} finished points"
     if effects.points < LEAST:

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from nnarch import ranking
+from nnarch.findings import ranking
+from nnarch.findings.ranking import Row
 from nnarch.leaders import Contents
-from nnarch.ranking import Row
 from nnarch.searchdir import SearchDir
 from nnarch.trial import Trial
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from nnarch import openconfig
-from nnarch.counting import Grid, Whole, total
-from nnarch.domains import Choice, Domain
 from nnarch.errors import ConfigError, Fault, Path
+from nnarch.space import reading
+from nnarch.space.counting import Grid, Whole, total
+from nnarch.space.domains import Choice, Domain
+from nnarch.space.variable import Variable
 from nnarch.validate import dotted
-from nnarch.variable import Variable
 
 Point = Mapping[str, Any]  # what was drawn: an index of a choice, a number, by variables' keys
 
@@ -44,7 +44,7 @@ class Space:
     def read(cls, value: Mapping[str, Any]) -> "tuple[Space, list[Fault]]":
         """The space of a config as it was written, without its `search`, and what is wrong."""
         space = cls.__new__(cls)
-        space._root, space.variables, faults = openconfig.read(value)
+        space._root, space.variables, faults = reading.read(value)
         return space, faults
 
     @cached_property

@@ -23,17 +23,18 @@ from nnarch.config import Config
 from nnarch.data.batches import Rows
 from nnarch.data.dataset import Dataset
 from nnarch.data.hosted import placed
-from nnarch.errors import NnarchError
+from nnarch.errors import MachineError, NnarchError
 from nnarch.evaluation import of_outputs, outputs
-from nnarch.limits import Limits, OutOfTime, TookTooLong
+from nnarch.searching.limits import Limits, OutOfTime, TookTooLong
+from nnarch.searching.underway import Outcome, UnderWay
 from nnarch.stacked.grouping import chunks
 from nnarch.stacked.member import Ground, Member
 from nnarch.stacked.stack import Stack
 from nnarch.training import Record, train
 from nnarch.trial import Trial
-from nnarch.underway import Outcome, UnderWay
 
 NUMBERS = 800_000  # that a step of a stack touches
+TOGETHER = 32 * NUMBERS  # weights, after which networks are trained before others are made
 TIMED = 5  # times that one row goes through a network, to know how long it takes
 
 
@@ -77,8 +78,11 @@ class TrialTraining:
             try:
                 begun.append(self._begun(trial))
             except NnarchError as error:
-                refused = replace(trial, status="refused", reason=error.lines[0])
-                yield [Outcome(refused)]
+                status = "failed" if isinstance(error, MachineError) else "refused"
+                yield [Outcome(replace(trial, status=status, reason=error.lines[0]))]
+            if sum(each.size.parameters for each in begun) > TOGETHER:
+                yield from self._train(begun, limits)
+                begun = []
         yield from self._train(begun, limits)
 
     def go_on(self, ids: Sequence[str], limits: Limits) -> Iterator[list[Outcome]]:

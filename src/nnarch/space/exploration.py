@@ -19,12 +19,12 @@ from nnarch import yamlfile
 from nnarch.config import Config
 from nnarch.errors import ConfigError, Fault, Path
 from nnarch.given import Given, merged
-from nnarch.openforms import open_values
 from nnarch.places import Moved, located
 from nnarch.progress import MANY
 from nnarch.registry import REGISTRIES
 from nnarch.sections import Search
-from nnarch.space import Point, Space
+from nnarch.space.forms import open_values
+from nnarch.space.space import Point, Space
 from nnarch.tree import differences
 from nnarch.validate import dotted, fill
 from nnarch.wholepaths import path_options, whole, whole_paths

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 
 from nnarch import opening
-from nnarch.exploring import Exploring
 from nnarch.progress import MANY
 from nnarch.registry import pruners
+from nnarch.searching.exploring import Exploring
 
 
 def sentences(exploring: Exploring) -> list[str]:

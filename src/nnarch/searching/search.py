@@ -15,25 +15,27 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from nnarch import causes, ensemble, experiment, pace, ranking, resumption, rounds
+from nnarch import causes, ensemble, experiment, resumption
 from nnarch import config as configs
 from nnarch import run as runs
 from nnarch.config import Config
 from nnarch.errors import Interrupted, MachineError, NnarchError, SearchFailed
 from nnarch.experiment import Experiment
-from nnarch.exploring import Exploring
+from nnarch.findings import ranking
 from nnarch.interrupts import BrokenOff, Stop
-from nnarch.limits import Limits
 from nnarch.progress import Progress
-from nnarch.proposals import TRIES, Proposals, higher
 from nnarch.provenance import now
-from nnarch.rounds import Crew, Rounds
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
-from nnarch.tally import Tally
+from nnarch.searching import pace, rounds
+from nnarch.searching.exploring import Exploring
+from nnarch.searching.limits import Limits
+from nnarch.searching.proposals import TRIES, Proposals, higher
+from nnarch.searching.rounds import Crew, Rounds
+from nnarch.searching.tally import Tally
+from nnarch.searching.trialtraining import TrialTraining, data_key
+from nnarch.searching.workers import Here, Workers
 from nnarch.trial import NO_TIME, Trial
-from nnarch.trialtraining import TrialTraining, data_key
-from nnarch.workers import Here, Workers
 
 
 def explore(
@@ -144,7 +146,8 @@ class _Searching:
                 if fruitless >= TRIES * self._exploring.points:
                     break
         self.tally.commit()
-        self._time_over = time.monotonic() > self._deadline and self._left() > 0
+        is_missing = self._left() > 0 or any(each.is_broken_off for each in self.tally.trials)
+        self._time_over = time.monotonic() > self._deadline and is_missing
 
     def _left(self) -> int:
         """How many points are to be tried yet."""

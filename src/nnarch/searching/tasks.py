@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from nnarch.proposals import Planned
+from nnarch.searching.proposals import Planned
 from nnarch.stacked.grouping import evenly
 
 FEW, MANY = 24, 128  # trials of a task: fewer make no stack that is worth it, more no faster one

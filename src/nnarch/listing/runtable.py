@@ -11,10 +11,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from nnarch import runlist
 from nnarch.errors import RunError, UsageError
-from nnarch.runfilter import Condition, is_number, told
-from nnarch.runrow import METRIC, Row
+from nnarch.listing import runlist
+from nnarch.listing.runfilter import Condition, is_number, told
+from nnarch.listing.runrow import METRIC, Row
 
 FIRST = ("name", "kind", "status", "trials", "model", "parameters", "epochs", "val_loss")
 LAST = ("test_loss", METRIC, "seconds", "started")

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnarch.domains import Choice
 from nnarch.errors import Fault, Path
-from nnarch.openforms import LIST, Form, is_open, labels
-from nnarch.openforms import read as read_form
-from nnarch.template import Closed, Items, Node, Number, Option, Record, Repetition, Several
+from nnarch.space.domains import Choice
+from nnarch.space.forms import LIST, Form, is_open, labels
+from nnarch.space.forms import read as read_form
+from nnarch.space.template import Closed, Items, Node, Number, Option, Record, Repetition, Several
+from nnarch.space.variable import Variable
 from nnarch.validate import dotted, shortened
-from nnarch.variable import Variable
 
 MOST_VARIABLES = 10_000
 MOST_TIMES = 1_000

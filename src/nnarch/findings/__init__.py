@@ -1,0 +1,1 @@
+"""What trials tell: which are the best, and what made them so."""

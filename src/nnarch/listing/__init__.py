@@ -1,0 +1,1 @@
+"""Runs beside each other: listed, filtered, and what they differ in."""

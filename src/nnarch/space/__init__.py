@@ -1,0 +1,1 @@
+"""What a config leaves open: how it is written, which values there are, and their points."""
