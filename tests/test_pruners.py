@@ -49,6 +49,10 @@ def test_a_bracket_fills_what_trains_at_once() -> None:
     assert [one.trials for one in islice(Hyperband().brackets(9, 8), 3)] == [9, 8, 8]
 
 
+def test_each_beginning_of_hyperband_has_its_share_of_the_points() -> None:
+    assert [one.trials for one in islice(Hyperband().brackets(9, 100, 100), 3)] == [34, 34, 34]
+
+
 def test_a_short_run_is_whole() -> None:
     assert rows(next(Halving(min_epochs=10).brackets(20, 6))) == [(6, 20)]
     assert rows(next(Hyperband().brackets(2, 6))) == [(6, 2)]

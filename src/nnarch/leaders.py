@@ -58,6 +58,8 @@ class Leaders:
 
     def load(self, id: str) -> Leader | None:
         """What is kept of a trial; None where that is nothing, or damaged."""
+        if not _ID.fullmatch(id):  # a stranger may have written anything there
+            return None
         with contextlib.suppress(RunError):
             last = checkpoint.load(self.home / id / LAST, state=True)
             return Leader(last, checkpoint.load(self.home / id / BEST))

@@ -1,5 +1,6 @@
 """Successive halving: of those that trained equally long, the best go on."""
 
+import math
 from collections.abc import Iterator
 from itertools import repeat
 from typing import Annotated
@@ -28,7 +29,7 @@ class Halving:
     def __init__(self, *, factor: Factor = 3, min_epochs: Count = 1):
         self._factor, self._least = factor, min_epochs
 
-    def brackets(self, epochs: int, at_once: int) -> Iterator[Bracket]:
+    def brackets(self, epochs: int, at_once: int, points: float = math.inf) -> Iterator[Bracket]:
         halvings = most_halvings(epochs, self._least, self._factor)
         trials = max(self._factor**halvings, at_once)
         return repeat(bracket(trials, halvings, epochs, self._factor))

@@ -5,6 +5,7 @@ on; who these are is the search's to tell. So it works the same for one objectiv
 and for networks that train in one computation, which is packed again with those that are left.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,11 +29,12 @@ class Bracket:
 class Pruner(Protocol):
     """A strategy of stopping."""
 
-    def brackets(self, epochs: int, at_once: int) -> Iterator[Bracket]:
+    def brackets(self, epochs: int, at_once: int, points: float = math.inf) -> Iterator[Bracket]:
         """Brackets without end.
 
         Args:
             epochs: of a whole training.
             at_once: how many trials a bracket should have at least, so that they fill a stack.
+            points: that are tried in all.
         """
         ...

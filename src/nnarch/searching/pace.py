@@ -9,6 +9,7 @@ enough for, going by the one before.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from nnarch.pruners.pruner import Bracket
 from nnarch.registry import pruners
@@ -41,7 +42,11 @@ def brackets(
     size = usual if search.seconds is None else min(usual, FIRST * workers)
     pruning = None
     if search.pruner:
-        pruning = pruners.build(search.pruner).brackets(epochs, min(size, points))
+        pruning = pruners.build(search.pruner).brackets(epochs, min(size, points), points)
+        done, pending = points - left(), next(pruning)
+        while done >= pending.trials:  # by what the search did before it was ended
+            done, pending = done - pending.trials, next(pruning)
+        pruning = chain([pending], pruning)
     while (there := left()) > 0 and (began := time.monotonic()) < deadline:
         bracket = next(pruning) if pruning else Bracket(size, (epochs,), ())
         yield replace(bracket, trials=min(bracket.trials, there))

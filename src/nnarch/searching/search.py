@@ -203,7 +203,7 @@ class _Searching:
 
     def keep(self) -> None:
         """Make runs of the best, unless there are, and say in run.json which they are."""
-        there = {str(run.about.get("trial")): run for run in self._home.kept()}
+        there = {str(run.about.get("trial")): run for run in reversed(self._home.kept())}
         best = [row.trials[0] for row in self.tally.rows()[: self._kept]]
         kept = [self._kept_run(trial, there.get(trial.id)) for trial in best]
         if self._ensemble_of > 1 and len(kept) > 1:
