@@ -271,7 +271,11 @@ def main() -> None:
             ours = [search(path, given.seconds, seed, overrides) for seed in seeds]
             with ProcessPoolExecutor(given.processes, mp_context=PROCESSES) as pool:
                 play = partial(optuna_itself, path, given.seconds)
-                rows.append(row(case, ours, list(pool.map(play, seeds))))
+                theirs = list(pool.map(play, seeds))
+            rows.append(row(case, ours, theirs))
+            for seed, *founds in zip(seeds, ours, *zip(*theirs, strict=True), strict=True):
+                told = ", ".join(f"{found.best:#.4g} ({found.networks})" for found in founds)
+                print(f"  seed {seed}: {told}", file=sys.stderr, flush=True)
     short, long = f"{given.seconds:g} s", f"{LONGER * given.seconds:g} s"
     columns = [f"nnarch, {short}", f"Optuna, {short}", f"Optuna, {long}"]
     head = ["case", *(f"networks: {each}" for each in columns), *(f"loss: {c}" for c in columns)]

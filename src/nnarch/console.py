@@ -15,6 +15,7 @@ from nnarch.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from nnarch.training import Record
 
@@ -135,13 +136,18 @@ def _line_now_and_then(record: "Record", epochs: int) -> None:
         say(f"epoch {record.epoch}/{epochs}  {_figures(record)}")
 
 
-def summary(run: str, about: Mapping[str, Any]) -> None:
-    """The closing table of a training run."""
+def bare_table() -> "Table":
+    """A table of columns and nothing else."""
     from rich.table import Table
 
+    return Table(box=None, pad_edge=False, header_style="dim")
+
+
+def summary(run: str, about: Mapping[str, Any]) -> None:
+    """The closing table of a training run."""
     results = about["results"]
     best, test = results["best"], results["test"]
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = bare_table()
     for name in ("", "train", "val", "test"):
         table.add_column(name, justify="right" if name else "left")
     for name in test:
@@ -158,9 +164,7 @@ def summary(run: str, about: Mapping[str, Any]) -> None:
 
 def folds(figures: Mapping[str, Mapping[str, float]], count: int) -> None:
     """The mean over folds and the deviation from it."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = bare_table()
     for name in ("test rows", "mean", "sd"):
         table.add_column(name, justify="left" if name == "test rows" else "right")
     for name, mean in figures["mean"].items():
@@ -170,10 +174,9 @@ def folds(figures: Mapping[str, Mapping[str, float]], count: int) -> None:
 
 def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
     """True classes down, predicted ones across."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
+    table = bare_table()
     table.add_column("true \\ predicted", style="dim")
     for name in classes:
         table.add_column(Text(printable(name)), justify="right")

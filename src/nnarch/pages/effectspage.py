@@ -7,6 +7,7 @@ instead.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nnarch.console import bare_table
 from nnarch.pages.searchpage import figure, labels, one_line
 
 if TYPE_CHECKING:
@@ -102,10 +103,3 @@ def _sizes(effects: "Effects") -> "Table":
         figures = (figure(effects.objective, value) for value in (size.best, size.median))
         table.add_row(span, f"{size.count:,}", *figures)
     return table
-
-
-def bare_table() -> "Table":
-    """A table of columns and nothing else."""
-    from rich.table import Table
-
-    return Table(box=None, pad_edge=False, header_style="dim")

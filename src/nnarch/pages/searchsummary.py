@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nnarch import causes, console
-from nnarch.console import duration, number
+from nnarch.console import bare_table, duration, number
 from nnarch.pages import effectspage
-from nnarch.pages.effectspage import bare_table
 from nnarch.pages.searchpage import cause_of, choices, figure, one_line
 from nnarch.trial import Trial
 
