@@ -17,7 +17,7 @@ from nnarch.sections import Search
 
 LISTENING = 16, 64  # points of a round of a sampler that learns from them
 DEAF = {"random": 1024, "grid": 1024, "quasirandom": 1024}  # of one that does not
-FIRST, LEAST = 12, 4  # points for each worker, of the first round and of any where time is limited
+FIRST, LEAST = 6, 4  # points for each worker, of the first round and of any where time is limited
 PART = 3  # of the time that is left, which a round is to take
 
 
