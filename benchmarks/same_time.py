@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING, Any
 from tables import machine, table
 from turns import PROCESSES, fix_threads
 
-from nnarch import yamlfile
-from nnarch.space import exploration
+from nnarch import exploration, yamlfile
 from nnarch.space.domains import Choice
 from nnarch.space.variable import Variable
 

@@ -19,12 +19,12 @@ SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
     "version", "printable", "machine", "errors", "requirements", "lazy", "patterns", "seeds",
-    "space", "space.domains", "space.constraints", "options",
+    "space", "space.domains", "constraints", "options",
     "sections", "layerlist", "kinds", "component", "registry", "validate",
     "space.forms", "space.variable", "space.counting", "blocknames", "space.template",
     "space.reading", "space.space",
     "tree", "yamlfile", "plainyaml", "places", "given", "wholepaths", "config", "trial",
-    "progress", "causes", "space.exploration",
+    "progress", "causes", "exploration",
 )  # fmt: skip
 BLOCKS = (
     "reshaping", "positions", "attention", "gated", "depth", "series", "causal", "patches",

@@ -10,10 +10,10 @@ from sklearn.metrics import r2_score
 import nnarch
 from nnarch import config as configs
 from nnarch import experiment
+from nnarch import exploration as explorations
 from nnarch.data import dataset as datasets
 from nnarch.registry import sources
 from nnarch.sections import Search
-from nnarch.space import exploration as explorations
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [path for path in sorted(ROOT.glob("configs/*.yaml")) if "search" not in path.stem]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nnarch.constraints import QUANTITIES, parse
 from nnarch.errors import ConfigError
-from nnarch.space.constraints import QUANTITIES, parse
 
 NETWORK = {"params": 50_000, "flops": 1e6, "depth": 3, "width": 128}
 

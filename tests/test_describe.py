@@ -11,10 +11,9 @@ from jsonschema import Draft202012Validator
 
 from conftest import Command, mutated_configs, valid_configs
 from nnarch import config as configs
-from nnarch import describe, yamlfile
+from nnarch import describe, exploration, yamlfile
 from nnarch.errors import ConfigError, UsageError
 from nnarch.registry import REGISTRIES
-from nnarch.space import exploration
 
 SCHEMA = describe.schema()
 CHECKER = Draft202012Validator(SCHEMA)

@@ -14,7 +14,7 @@ from conftest import JUNK, SCALARS, valid_configs
 from nnarch import config as configs
 from nnarch import yamlfile
 from nnarch.errors import ConfigError
-from nnarch.space.exploration import load
+from nnarch.exploration import load
 from nnarch.space.space import Point, Space
 
 SPACE = """\

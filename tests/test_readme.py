@@ -132,7 +132,7 @@ def test_the_python_examples_run(
 
 def test_the_yaml_examples_are_configs(project: Path) -> None:
     from nnarch import config as configs
-    from nnarch.space import exploration
+    from nnarch import exploration
 
     for text in blocks("yaml"):
         path = project / "example.yaml"

@@ -18,12 +18,12 @@ import pytest
 from conftest import Command, error_lines
 from harness import Start
 from nnarch.errors import ConfigError
+from nnarch.exploration import load
 from nnarch.rundir import RunDir
 from nnarch.searchdir import SearchDir
 from nnarch.searching.earlier import told
 from nnarch.searching.exploring import prepare
 from nnarch.searching.proposals import Proposals
-from nnarch.space.exploration import load
 from nnarch.trial import Trial
 
 TRIALS = 12

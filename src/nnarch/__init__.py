@@ -117,7 +117,7 @@ def search(
 
     Raises: nnarch.errors.NnarchError; SearchFailed where trials failed, after all else is done.
     """
-    from nnarch.space import exploration
+    from nnarch import exploration
 
     explored = exploration.load(config, overrides, changes)
 

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from nnarch import yamlfile
+from nnarch import exploration, yamlfile
 from nnarch.component import Component
 from nnarch.config import Config
 from nnarch.errors import ConfigError, UsageError
 from nnarch.options import Named
 from nnarch.registry import REGISTRIES, suggestion
 from nnarch.sections import Search
-from nnarch.space import exploration
 from nnarch.space.forms import LIST
 from nnarch.validate import expected, json_schema, mark
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from nnarch import constraints
 from nnarch.errors import ConfigError
 from nnarch.options import (
     WHOLE,
@@ -20,7 +21,6 @@ from nnarch.options import (
     NonNegative,
     Positive,
 )
-from nnarch.space import constraints
 
 STRICT = ConfigDict(
     extra="forbid",

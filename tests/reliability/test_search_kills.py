@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from harness import Child, Start, Tally
+from nnarch.exploration import load
 from nnarch.searchdir import SearchDir
 from nnarch.searching.exploring import prepare
 from nnarch.searching.proposals import Proposals
-from nnarch.space.exploration import load
 from nnarch.trial import Trial
 
 TRIALS = 100

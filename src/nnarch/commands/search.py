@@ -48,7 +48,7 @@ def search(
 
     The same command again finishes what is missing.
     """
-    from nnarch.space import exploration as explorations
+    from nnarch import exploration as explorations
 
     files, overrides = files_and_overrides(config)
     import_plugins(plugin)

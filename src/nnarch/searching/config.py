@@ -7,11 +7,11 @@ by the identity that run.json tells.
 
 from collections.abc import Sequence
 
+from nnarch import exploration as explorations
 from nnarch import plugins
 from nnarch.errors import ConfigError, RunError, UsageError
+from nnarch.exploration import Exploration
 from nnarch.searchdir import SearchDir
-from nnarch.space import exploration as explorations
-from nnarch.space.exploration import Exploration
 
 FREE = [f"search.{key}" for key in ("keep", "seconds", "trial_seconds", "trials", "workers")]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nnarch.errors import RunError
+from nnarch.exploration import Exploration
 from nnarch.searchdir import SearchDir
 from nnarch.space.domains import Choice
-from nnarch.space.exploration import Exploration
 from nnarch.space.space import Point, Space
 from nnarch.space.variable import Variable
 from nnarch.trial import Trial

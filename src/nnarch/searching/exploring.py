@@ -17,6 +17,7 @@ from nnarch import compatibility, devices, experiment, machine, plugins, searchd
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import DataError, NnarchError
+from nnarch.exploration import Exploration
 from nnarch.models import network as networks
 from nnarch.provenance import now, provenance
 from nnarch.registry import losses, samplers, suggestion
@@ -25,7 +26,6 @@ from nnarch.searchdir import SearchDir
 from nnarch.searching import earlier
 from nnarch.searching.proposals import higher
 from nnarch.searching.trialtraining import data_key
-from nnarch.space.exploration import Exploration
 from nnarch.trial import COSTS, Trial
 
 ONE = ("auto", 1)  # threads of a trial

@@ -13,16 +13,15 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from nnarch import compatibility
+from nnarch import compatibility, constraints
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import NnarchError
+from nnarch.exploration import Exploration
 from nnarch.models import network as networks
 from nnarch.registry import losses, metrics, samplers
 from nnarch.samplers.sampler import Sampler
 from nnarch.searching.trialtraining import data_key
-from nnarch.space import constraints
-from nnarch.space.exploration import Exploration
 from nnarch.space.space import Point
 from nnarch.trial import Trial, identity
 
