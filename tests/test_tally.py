@@ -1,10 +1,14 @@
 """What a search knows of its trials: at once here, on disk when it is told to be."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from nnarch import checkpoint
+from nnarch.checkpoint import Checkpoint
 from nnarch.searchdir import SearchDir
 from nnarch.searching.tally import Tally
 from nnarch.trial import Status, Trial
@@ -87,3 +91,22 @@ def test_who_leads_is_a_trial_of_the_best_point(home: SearchDir, monkeypatch: py
         found = tally.leader()
         assert found is not None
         assert (found.number, found.status) == (leader, "finished")
+    tally.record([trial(9, 0.3)])
+    found = tally.leader()
+    assert found
+    assert found.number == 0, "as 9 ended last, it leads no more"
+
+
+def test_what_the_best_points_came_to_is_on_disk(home: SearchDir):
+    saved = Checkpoint({"network.w": torch.ones(1)}, {"epoch": 1, "best_epoch": 1}, {"epoch": 1})
+    files = {name: checkpoint.contents(saved) for name in ("last", "best")}
+    trials = [replace(trial(n, r2), id=f"{n:012x}") for n, r2 in enumerate((0.2, 0.5, 0.1, 0.9))]
+    tally = told(home)
+    for each in trials:
+        tally.record([each], {each.id: files})
+        tally.commit()
+    again = told(home)
+    again.record([trial(8, 0.7)])
+    again.commit()
+    kept = [each.id for each in trials if home.leaders.load(each.id)]
+    assert kept == [trials[1].id, trials[3].id], "two are kept, whatever comes without weights"
