@@ -1,10 +1,14 @@
 """What needs no network does not wait for torch: help, listings and mistakes are instant."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from nnarch import devices, garbage
 
 HEAVY = ("torch", "numpy", "polars", "sklearn", "safetensors")
 COMMAND = """\
@@ -83,3 +87,17 @@ def test_every_registered_component_is_known_without_them(tmp_path: Path) -> Non
     )
     _, modules = loaded(program, tmp_path)
     assert not modules.intersection(HEAVY)
+
+
+def test_garbage_is_looked_for_as_usual_once_something_is_computed() -> None:
+    before = gc.get_threshold()
+    try:
+        garbage.seldom()
+        assert gc.get_threshold() != before
+        with devices.computing(torch.device("cpu"), 1):
+            assert gc.get_threshold() == before
+        gc.set_threshold(999)
+        with devices.computing(torch.device("cpu"), 1):
+            assert gc.get_threshold()[0] == 999, "a program's own setting"
+    finally:
+        gc.set_threshold(*before)

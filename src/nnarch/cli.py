@@ -4,17 +4,15 @@ Only what a command needs is imported, inside it, so that help is instant. Stand
 carries data alone; how a fault is told, and what the process ends with, stands in `ending`.
 """
 
-import gc
 import sys
 from typing import Annotated
 
 import typer
 
-from nnarch import ending
+from nnarch import ending, garbage
 from nnarch.commands import check, compare, components, inference, init, search, train
 from nnarch.commands.output import prepare_streams, put
 
-SELDOM = 10_000, 20, 20  # allocations, and then collections, after which garbage is looked for
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,10 +52,10 @@ def main() -> None:
     """Run the command line; every ending is an exit code, and no fault of a user a traceback."""
     from nnarch import interrupts
 
-    gc.set_threshold(*SELDOM)  # imports make a million objects, and no garbage
+    garbage.seldom()
     interrupts.end_by_exception()
     prepare_streams()
     code = ending.code_of(lambda: app(standalone_mode=False))
     interrupts.end_at_once()
-    gc.freeze()  # else all of them are looked through at the end, for half a second
+    garbage.never()
     sys.exit(code)

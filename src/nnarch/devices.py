@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from nnarch import requirements
+from nnarch import garbage, requirements
 from nnarch.errors import OUT_OF_MEMORY, MachineError, is_out_of_memory
 
 requirements.check("torch", torch.__version__)  # an older one would fail somewhere, some time
@@ -58,6 +58,7 @@ def computing(device: torch.device, count: int) -> Iterator[None]:
 
     Raises: MachineError where memory runs out.
     """
+    garbage.as_usual()
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     chance = random.getstate(), np.random.get_state()
     gpus = [device] if device.type == "cuda" else []

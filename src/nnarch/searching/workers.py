@@ -11,7 +11,6 @@ function that does it.
 
 import contextlib
 import ctypes
-import gc
 import multiprocessing
 import os
 import signal
@@ -165,7 +164,6 @@ def _serve(connection: Connection, make: Callable[[], Work], parent: int) -> Non
     _die_with(parent)
     torch.set_num_threads(1)
     keep_memory()
-    gc.freeze()  # what is there already is shared with the others as long as nobody touches it
     work = make()
     while True:
         try:
