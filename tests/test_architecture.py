@@ -18,8 +18,8 @@ import nnarch
 SOURCE = Path(nnarch.__file__).parent
 
 WORDS = (
-    "version", "printable", "garbage", "machine", "errors", "requirements", "lazy", "patterns", "seeds",
-    "space", "space.domains", "constraints", "options",
+    "version", "printable", "garbage", "machine", "errors", "requirements", "lazy", "patterns",
+    "seeds", "space", "space.domains", "constraints", "options",
     "sections", "layerlist", "kinds", "component", "registry", "validate",
     "space.forms", "space.variable", "space.counting", "blocknames", "space.template",
     "space.reading", "space.space",
