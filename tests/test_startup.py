@@ -91,11 +91,12 @@ def test_every_registered_component_is_known_without_them(tmp_path: Path) -> Non
 
 def test_garbage_is_looked_for_as_usual_once_something_is_computed() -> None:
     before = gc.get_threshold()
+    gc.set_threshold(*garbage.USUAL)
     try:
         garbage.seldom()
-        assert gc.get_threshold() != before
+        assert gc.get_threshold() != garbage.USUAL
         with devices.computing(torch.device("cpu"), 1):
-            assert gc.get_threshold() == before
+            assert gc.get_threshold() == garbage.USUAL
         gc.set_threshold(999)
         with devices.computing(torch.device("cpu"), 1):
             assert gc.get_threshold()[0] == 999, "a program's own setting"
