@@ -15,7 +15,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from nnarch import config as configs
-from nnarch.checkpoint import Checkpoint
 from nnarch.config import Config
 from nnarch.data.dataset import Dataset
 from nnarch.errors import ConfigError, RunError
@@ -60,8 +59,7 @@ def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | N
     if config.init_from is None:
         return None
     source = _source(config)
-    run, meta = source.run, source.saved.meta
-    taken = _taken(network, config, source)
+    run, taken = source.run, _taken(network, config, source)
     network.load_state_dict(taken, strict=False)
     numbers = sum(tensor.numel() for tensor in taken.values())
     here = _tensors(network)
@@ -70,7 +68,7 @@ def begin(network: nn.Module, config: Config, dataset: Dataset) -> WarmStart | N
         f"begins with {len(taken)} of {len(here)} tensors ({numbers:,} numbers) from "
         f"{run.path.name}" + (f"; not with {few(left)}" if left else "")
     )
-    warnings = [*_prepared_otherwise(meta, dataset), *_split_otherwise(run, config, dataset)]
+    warnings = [*_prepared_otherwise(source.meta, dataset), *_split_otherwise(run, config, dataset)]
     id = str(source.about.get("id"))
     return WarmStart(config.init_from, id, source.digest, sentence, warnings)
 
@@ -91,16 +89,13 @@ def check(config: Config, network: nn.Module | None = None) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """A run that a network may begin with."""
+    """A run that a network may begin with, and its best one."""
 
     run: RunDir
     about: dict[str, Any]
-    saved: Checkpoint
+    meta: Mapping[str, Any]
+    tensors: dict[str, Tensor]
     digest: str
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        return self.saved.below("network.")
 
 
 def _source(config: Config) -> _Source:
@@ -108,7 +103,9 @@ def _source(config: Config) -> _Source:
     run = RunDir(Path(config.init_from))
     try:
         about = _about(run, config)
-        return _Source(run, about, run.load_checkpoint(), run.checkpoint_sha256())
+        saved = run.load_checkpoint()
+        tensors, digest = saved.below("network."), run.checkpoint_sha256()
+        return _Source(run, about, saved.meta, tensors, digest)
     except RunError as error:
         raise RunError(str(config.fault(KEY, str(error)))) from error
 

@@ -21,7 +21,6 @@ from nnarch import run as runs
 from nnarch.config import Config
 from nnarch.errors import Interrupted, MachineError, NnarchError, SearchFailed
 from nnarch.experiment import Experiment
-from nnarch.findings import ranking
 from nnarch.interrupts import BrokenOff, Stop
 from nnarch.progress import Progress
 from nnarch.provenance import now
@@ -157,13 +156,7 @@ class _Searching:
         """What trains: as many processes as there are workers, or this one."""
         exploring = self._exploring
         timed = "latency" in exploring.objectives
-        leaders = partial(
-            ranking.leaders,
-            count=self._kept,
-            objectives=exploring.objectives,
-            higher=self._higher,
-        )
-        given = exploring.datasets, exploring.device, exploring.exact, timed, leaders
+        given = exploring.datasets, exploring.device, exploring.exact, timed, self.tally.leaders
         make = partial(TrialTraining, *given)
         if exploring.workers > 1:
             return Workers(exploring.workers, partial(rounds.work, make))

@@ -8,6 +8,7 @@ nothing, however many there are.
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from nnarch.findings import ranking
@@ -24,6 +25,7 @@ class Tally:
 
     Attributes:
         before: how many there were when the search went on.
+        leaders: gives those of some trials that would be kept; processes can be told it.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class Tally:
         self.before = len(self._trials)
         self._fresh: list[Trial] = []  # that ended since the last that was told
         self._uncommitted: list[Trial] = []
-        self._keep, self._left = keep, dict[str, Contents]()
+        self.leaders = partial(ranking.leaders, count=keep, objectives=objectives, higher=higher)
+        self._left: dict[str, Contents] = {}
         self._leading = self.leaders(self._trials.values())
         self._leader: Trial | None = None
         self._next = 0.0  # when to look again who leads
@@ -64,10 +67,6 @@ class Tally:
     def rows(self) -> list[Row]:
         """All points from the best to the worst."""
         return self.ranked(self._trials.values())
-
-    def leaders(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Those of `trials` that would be kept."""
-        return ranking.leaders(trials, self._keep, self._objectives, self._higher)
 
     def leader(self) -> Trial | None:
         """A trial of the best point, as of a moment ago."""

@@ -1,6 +1,6 @@
 """Training trials: those of a kind in stacks, all others alone.
 
-It takes configs and tells what came of each; which are tried, and what is kept, is not its
+It takes trials and tells what came of each; which are tried, and what is kept, is not its
 business. So the same lines serve the process of a search and each of its workers. A trial whose
 epochs are not over is kept here, to go on with those that were chosen to; they are stacked anew,
 so that what was left out takes no time.
@@ -125,8 +125,7 @@ class TrialTraining:
     ) -> list[Outcome]:
         """Train a stack as far as it goes."""
         began = time.monotonic()
-        threads = trials[0].member.config.threads
-        with devices.computing(self._device, threads if isinstance(threads, int) else 1):
+        with devices.computing(self._device, trials[0].threads):
             stack = Stack([each.member for each in trials], ground)
             why = self._stacked(stack, trials, limits)
             evaluations = stack.evaluations()

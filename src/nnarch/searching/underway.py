@@ -62,6 +62,12 @@ class UnderWay:
     evaluation: Evaluation | None = None
     how: str = ""
 
+    @property
+    def threads(self) -> int:
+        """That it is trained with; of those in a stack one, unless the config says how many."""
+        threads = self.ready.threads if self.ready else self.member.config.threads
+        return threads if isinstance(threads, int) else 1
+
     def outcome(self, ended: str | None) -> Outcome:
         """What came of it.
 
@@ -91,8 +97,7 @@ class UnderWay:
     def contents(self, device: torch.device) -> Contents:
         """Checkpoints of one that has finished."""
         training = self.member.training
-        threads = self.ready.threads if self.ready else 1
-        snapshots = Snapshots(self.member.config, self.dataset, device, threads)
+        snapshots = Snapshots(self.member.config, self.dataset, device, self.threads)
         last = replace(snapshots.of(training, training.best_epoch), history=self._history())
         best = snapshots.best(self.member.best, training.best_epoch)
         return {LAST: checkpoint.contents(last), BEST: checkpoint.contents(best)}
